@@ -1,0 +1,55 @@
+#include "weft/runtime/fiber/context.h"
+
+#include <cxxabi.h>
+
+#include <cerrno>
+#include <cstdlib>
+
+namespace weft::internal {
+
+Context::Context()
+    : thread_{.exceptions =
+                  reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()),
+              .error = &errno},
+      tsan_fiber_(TsanCurrentFiber()) {}
+
+Context::Context(void* stack_bottom, size_t stack_size, Entry entry,
+                 void* argument)
+    : entry_(entry),
+      argument_(argument),
+      tsan_fiber_(TsanCreateFiber()),
+      owns_tsan_fiber_(true) {
+  auto* const bottom = static_cast<char*>(stack_bottom);
+  char* const top = bottom + stack_size;
+  asan_stack_.bottom = bottom;
+  asan_stack_.size = stack_size;
+  AsanUnpoison(bottom, stack_size);
+  valgrind_id_ = ValgrindRegisterStack(bottom, top);
+  stopped_at_ =
+      boost::context::detail::make_fcontext(top, stack_size, &Context::Start);
+}
+
+Context::~Context() {
+  if (!owns_tsan_fiber_) return;
+  ValgrindDeregisterStack(valgrind_id_);
+  TsanDestroyFiber(tsan_fiber_);
+}
+
+void Context::SwitchToForGood(Context& to) {
+  Jump(to, /*last=*/true);
+  std::abort();
+}
+
+void Context::Start(boost::context::detail::transfer_t transfer) {
+  auto& from = *static_cast<Context*>(transfer.data);
+  from.stopped_at_ = transfer.fctx;
+  Context& self = *from.target_;
+  AsanFinishSwitch(self.asan_stack_, from.asan_stack_);
+  self.thread_ = from.thread_;
+  *self.thread_.exceptions = {};
+  *self.thread_.error = 0;
+  self.entry_(self.argument_);
+  std::abort();
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,88 @@
+// Stacks for fibers: guarded, pooled, committed page by page as they are
+// touched.
+//
+// Stacks are carved from large mappings. Below each lie guard pages that trap
+// an overflow: MADV_GUARD_INSTALL where the kernel has it (6.13), which costs
+// no mapping of its own, otherwise mprotect, which costs one and so meets
+// vm.max_map_count at some 30,000 stacks.
+//
+// A stack is reserved before it is taken, so that a refusal is known when a
+// task is spawned, while the task takes its stack only when it starts.
+//
+// **Threads.** All members may be called from any thread.
+#ifndef WEFT_RUNTIME_FIBER_STACK_POOL_H_
+#define WEFT_RUNTIME_FIBER_STACK_POOL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace weft::internal {
+
+// The usable part of a stack, guard excluded.
+struct Stack {
+  std::byte* bottom = nullptr;
+  size_t size = 0;
+
+  std::byte* top() const { return bottom + size; }
+};
+
+class StackPool {
+ public:
+  // Each stack takes `stack_size` bytes of address space, guard included.
+  explicit StackPool(size_t stack_size);
+  StackPool(const StackPool&) = delete;
+  StackPool& operator=(const StackPool&) = delete;
+  // Unmaps everything. All stacks must have been given back.
+  ~StackPool();
+
+  // Promises one stack. RESOURCE_EXHAUSTED when the kernel refuses memory or
+  // mappings.
+  absl::Status Reserve();
+  // Gives a promise back that was not used.
+  void CancelReservation();
+
+  // A stack, against a reservation. Its contents are undefined.
+  Stack Take();
+  // Gives a stack and its reservation back. The pages of all but a few stacks
+  // return to the kernel.
+  void Give(Stack stack);
+
+  // Returns the pages that idle stacks keep, but for a handful; for when there
+  // is nothing else to do.
+  void Trim();
+  // True if Trim would return something.
+  bool HasExcess() const;
+
+  // Stacks that were taken and not given back.
+  uint32_t taken() const;
+
+ private:
+  struct Slab {
+    void* address;
+    size_t size;
+  };
+
+  bool Grow();
+  bool InstallGuards(std::byte* slab, size_t count);
+
+  const size_t stack_size_;
+
+  mutable std::mutex mutex_;
+  std::vector<Slab> slabs_;
+  // Free stacks whose pages may be in memory, and those without pages.
+  std::vector<std::byte*> warm_;
+  std::vector<std::byte*> cold_;
+  size_t total_ = 0;
+  size_t reserved_ = 0;  // taken ones included
+  uint32_t taken_ = 0;
+  size_t next_slab_ = 16;  // stacks in the next slab
+  bool guard_by_madvise_ = true;
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_RUNTIME_FIBER_STACK_POOL_H_

@@ -1,0 +1,38 @@
+#include "weft/runtime/internal/check.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "weft/runtime/internal/current.h"
+#include "weft/runtime/task.h"
+
+namespace weft::internal {
+namespace {
+
+[[noreturn]] void Die(const std::string& line) {
+  // One write, so that lines of several threads do not mix. Nothing can be
+  // done about a failure: the program ends here.
+  [[maybe_unused]] const ssize_t written =
+      write(STDERR_FILENO, line.data(), line.size());
+  std::abort();
+}
+
+}  // namespace
+
+void Misuse(std::string_view what) {
+  const Task* task = current.task;
+  Die(absl::StrCat(
+      "weft: misuse: ", absl::string_view(what.data(), what.size()),
+      task == nullptr ? "" : " (in task '", task == nullptr ? "" : task->name(),
+      task == nullptr ? "" : "')", "\n"));
+}
+
+void Bug(const char* condition, const char* file, int line) {
+  Die(absl::StrCat("weft: internal error: ", condition, " does not hold at ",
+                   file, ":", line, "\n"));
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,7 @@
+#include "weft/runtime/internal/current.h"
+
+namespace weft::internal {
+
+constinit thread_local Current current;
+
+}  // namespace weft::internal

@@ -1,0 +1,84 @@
+#include "weft/runtime/task.h"
+
+#include <cfenv>
+
+#include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/current.h"
+#include "weft/runtime/io.h"
+
+namespace weft {
+namespace {
+
+uint64_t NextId() {
+  static std::atomic<uint64_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+}  // namespace
+
+Task::Task(Io& io, Task* parent, const SpawnOptions& options)
+    : io_(&io),
+      name_(!options.name.empty() ? std::string(options.name)
+            : parent != nullptr   ? parent->name_
+                                  : std::string("main")),
+      id_(NextId()) {
+  if (parent != nullptr) locals_ = parent->locals_;
+}
+
+Task::~Task() = default;
+
+void Task::Execute() {
+  // Threads are reused and stacks are made by whoever runs just then: without
+  // this, a rounding mode would leak from a stranger (POSIX leaves it open).
+  fesetenv(FE_DFL_ENV);
+  Run();
+  WEFT_CHECK(scope_ == &root_scope_);
+}
+
+void Task::DropReference() {
+  // Acquire-release: the deleter sees what every other owner did.
+  if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1) delete this;
+}
+
+void Task::RequestCancel() {
+  // Pairs with the load in Interrupted.
+  root_scope_.cancelled.store(true, std::memory_order_seq_cst);
+  io_->Interrupt(*this);
+}
+
+Interruption Task::Interrupted() const {
+  Interruption found = Interruption::kNone;
+  MonotonicTime now{};
+  for (const internal::ScopeLink* link = scope_; link != nullptr;
+       link = link->parent) {
+    if (link->cancelled.load(std::memory_order_seq_cst)) {
+      found = Interruption::kCancelled;
+    } else if (link->own_deadline != kNever) {
+      if (now == MonotonicTime{}) now = io_->Now();
+      if (now >= link->own_deadline) found = Interruption::kDeadline;
+    }
+    if (link->shield) break;
+  }
+  return found;
+}
+
+namespace internal {
+
+void TaskQueue::PushBack(Task& task) {
+  task.next_unstarted = nullptr;
+  (tail_ == nullptr ? head_ : tail_->next_unstarted) = &task;
+  tail_ = &task;
+  ++size_;
+}
+
+Task* TaskQueue::PopFront() {
+  Task* task = head_;
+  if (task == nullptr) return nullptr;
+  head_ = task->next_unstarted;
+  if (head_ == nullptr) tail_ = nullptr;
+  --size_;
+  return task;
+}
+
+}  // namespace internal
+}  // namespace weft

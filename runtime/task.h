@@ -1,0 +1,137 @@
+// A task: a unit of concurrency on any backend.
+//
+// Users meet tasks as Future and TaskGroup and read `io.CurrentTask()`; they
+// never make or own a Task.
+#ifndef WEFT_RUNTIME_TASK_H_
+#define WEFT_RUNTIME_TASK_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "weft/runtime/clock.h"
+#include "weft/runtime/scope.h"
+
+namespace weft {
+
+class Io;
+
+namespace internal {
+class TaskQueue;
+struct LocalNode;
+}  // namespace internal
+
+// What a task is started with.
+struct SpawnOptions {
+  // Shown in messages, dumps and, on Threaded, in `top -H` (15 characters).
+  // Empty: the name of the parent is used. Copied.
+  std::string_view name;
+};
+
+class Task {
+ public:
+  Task(const Task&) = delete;
+  Task& operator=(const Task&) = delete;
+
+  // The name it was started with. Any thread while the task is alive.
+  const std::string& name() const { return name_; }
+
+  // Different for every task of the process.
+  uint64_t id() const { return id_; }
+
+  // Makes every blocking call of the task return CANCELLED, from now to its
+  // end. Does not block. Any thread that keeps the task alive.
+  void RequestCancel();
+
+  // What a blocking call of this task has to report now. Only the task's own
+  // thread. Reads the clock if a scope has a deadline.
+  Interruption Interrupted() const;
+
+  // When the innermost scopes run out of time. Only the task's own thread.
+  MonotonicTime deadline() const { return scope_->deadline; }
+
+  // --- For backends -------------------------------------------------------
+
+  // Runs the task to its end on the calling thread or fiber, with the default
+  // floating-point environment.
+  void Execute();
+  // Tells whoever waits for it that the task has ended. The caller still owns
+  // its reference afterwards.
+  void Announce() { AnnounceEnd(); }
+
+  void AddReference() { references_.fetch_add(1, std::memory_order_relaxed); }
+  // Deletes the task with the last reference.
+  void DropReference();
+
+  Io& io() const { return *io_; }
+
+  // The thread or worker that runs the task, in the backend's own type; null
+  // before the start. Set once by the backend, before the first look at
+  // Interrupted(); read by Io::Interrupt. Both sequentially consistent: of a
+  // start and a cancel that meet, one sees the other.
+  std::atomic<void*> carrier{nullptr};
+  // How `carrier` runs it, in the backend's own type. Only the carrier's
+  // thread.
+  void* runner = nullptr;
+  // Links of the backend's queues; a task is in one of each kind at a time.
+  Task* next_unstarted = nullptr;
+  std::atomic<bool> interrupt_posted{false};
+  Task* next_interrupted = nullptr;
+
+ protected:
+  // `parent` is null for tasks that the host program starts.
+  Task(Io& io, Task* parent, const SpawnOptions& options);
+  virtual ~Task();
+
+  // The user's function; never lets an exception out.
+  virtual void Run() = 0;
+  // Tells whoever waits that the task has ended. The last use of the task by
+  // its own run, apart from the reference.
+  virtual void AnnounceEnd() = 0;
+
+ private:
+  friend class CancelScope;
+  friend class internal::TaskQueue;
+  template <class T>
+  friend class TaskLocal;
+
+  Io* const io_;
+  const std::string name_;
+  const uint64_t id_;
+  std::atomic<uint32_t> references_{1};
+  internal::ScopeLink root_scope_;
+  internal::ScopeLink* scope_ = &root_scope_;
+  std::shared_ptr<const internal::LocalNode> locals_;
+};
+
+namespace internal {
+
+struct DropReference {
+  void operator()(Task* task) const { task->DropReference(); }
+};
+// Owns one reference.
+template <class T>
+using TaskPointer = std::unique_ptr<T, DropReference>;
+
+// First in, first out; not thread-safe. Holds one reference per task.
+class TaskQueue {
+ public:
+  bool empty() const { return head_ == nullptr; }
+  size_t size() const { return size_; }
+  void PushBack(Task& task);
+  // Null when empty.
+  Task* PopFront();
+
+ private:
+  Task* head_ = nullptr;
+  Task* tail_ = nullptr;
+  size_t size_ = 0;
+};
+
+}  // namespace internal
+}  // namespace weft
+
+#endif  // WEFT_RUNTIME_TASK_H_
