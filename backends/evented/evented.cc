@@ -1,0 +1,152 @@
+#include "weft/backends/evented/evented.h"
+
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "absl/random/random.h"
+#include "absl/strings/str_cat.h"
+#include "weft/backends/evented/internal/worker.h"
+#include "weft/backends/evented/internal/worker_group.h"
+#include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/parking_lot.h"
+
+namespace weft {
+namespace {
+
+using internal::Worker;
+
+constexpr uint32_t kDefaultRingEntries = 512;
+constexpr uint32_t kMostWorkers = 256;
+
+// The processors that the affinity of this process allows.
+uint32_t AllowedProcessors() {
+  cpu_set_t allowed;
+  CPU_ZERO(&allowed);
+  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
+  return std::clamp<uint32_t>(static_cast<uint32_t>(CPU_COUNT(&allowed)), 1,
+                              kMostWorkers);
+}
+
+std::string ThreadName() {
+  char name[16] = "";
+  pthread_getname_np(pthread_self(), name, sizeof(name));
+  return name;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Evented>> Evented::Create(
+    const Options& options) {
+  absl::Status status = options.Validate();
+  if (options.idle_thread_timeout.has_value()) {
+    status.Update(absl::InvalidArgumentError(
+        "option idle_thread_timeout: does not apply to the evented backend"));
+  }
+  if (options.driver == DriverKind::kEpoll) {
+    status.Update(absl::UnimplementedError(
+        "option driver: this version has no epoll driver; give auto or "
+        "uring"));
+  }
+  if (!status.ok()) return status;
+  std::unique_ptr<Evented> evented(new Evented(options));
+  status = evented->group_->Start();
+  if (!status.ok()) return status;
+  return evented;
+}
+
+Evented::Evented(const Options& options)
+    : group_(std::make_unique<internal::WorkerGroup>(
+          *this,
+          internal::WorkerGroupOptions{
+              .workers = options.workers.value_or(AllowedProcessors()),
+              .ring_entries =
+                  options.ring_entries.value_or(kDefaultRingEntries),
+              .stack_size = options.stack_size.value_or(kDefaultStackSize),
+              .max_tasks = options.max_tasks.value_or(
+                  std::numeric_limits<uint32_t>::max())})) {}
+
+Evented::~Evented() { RefuseOnWorker("~Evented"); }
+
+void Evented::RefuseOnWorker(const char* call) {
+  if (internal::current.worker_of == nullptr) return;
+  internal::Misuse(absl::StrCat(
+      call, " was called on worker thread '", ThreadName(),
+      "' of a backend, which it would block; call it from a plain thread"));
+}
+
+inline Worker& Evented::WorkerFor(const char* call) {
+  if (internal::current.io != this) [[unlikely]]
+    RefuseForeign(call);
+  return *Worker::OfThisThread();
+}
+
+void Evented::RefuseForeign(const char* call) {
+  const internal::Current& current = internal::current;
+  const bool on_worker = current.worker_of != nullptr;
+  internal::Misuse(absl::StrCat(
+      call, " was called with an Evented on thread '", ThreadName(), "', ",
+      on_worker                 ? "a worker of another backend or instance"
+      : current.task != nullptr ? "which runs a task of the threaded backend"
+                                : "which is none of its workers",
+      ": there is no fiber of it to park. Use the Io that the task was given, "
+      "or start a task with Evented::Run; see docs/crossing.md"));
+}
+
+int64_t Evented::Perform(const Operation& operation) {
+  return WorkerFor(Name(operation)).Perform(operation);
+}
+
+absl::Status Evented::Start(Task& task) { return group_->StartTask(task); }
+
+void Evented::Interrupt(Task& task) {
+  // Partner of the store in Worker::StartTask. A task that has no worker yet
+  // looks at its scopes when it first blocks.
+  auto* worker =
+      static_cast<Worker*>(task.carrier.load(std::memory_order_seq_cst));
+  if (worker != nullptr) worker->PostInterrupt(task);
+}
+
+void Evented::Yield() { WorkerFor("Yield").Yield(); }
+
+Task& Evented::CurrentTask(const char* call) {
+  WorkerFor(call);
+  return *internal::current.task;
+}
+
+WakeReason Evented::FutexWait(const std::atomic<uint32_t>& word,
+                              uint32_t expected,
+                              const FutexWaitOptions& options) {
+  return WorkerFor("FutexWait").FutexWait(word, expected, options);
+}
+
+uint32_t Evented::FutexWake(const std::atomic<uint32_t>& word, uint32_t count) {
+  return internal::ParkingLot::Wake(word, count);
+}
+
+absl::Status Evented::SleepUntil(MonotonicTime when) {
+  return WorkerFor("Sleep").SleepUntil(when);
+}
+
+MonotonicTime Evented::Now() const { return internal::KernelMonotonicNow(); }
+
+WallTime Evented::WallNow() const { return internal::KernelWallNow(); }
+
+uint64_t Evented::Random() {
+  static thread_local absl::InsecureBitGen generator;
+  return absl::Uniform<uint64_t>(generator);
+}
+
+Description Evented::Describe() const {
+  return {.backend = "evented",
+          .driver = "uring",
+          .workers = group_->options().workers,
+          .details = group_->DescribeDriver()};
+}
+
+}  // namespace weft

@@ -1,0 +1,280 @@
+#include "weft/backends/evented/internal/uring_driver.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "weft/runtime/internal/check.h"
+#include "weft/runtime/status.h"
+
+namespace weft::internal {
+namespace {
+
+// The completion queue is that much longer than the submission queue, since
+// operations that wait are many and submissions come in turns.
+constexpr uint32_t kCompletionsPerSubmission = 8;
+
+// Kernel threads for file operations that block, for each ring.
+constexpr unsigned kMostKernelWorkers = 2;
+
+// How long Poll waits where the kernel is short of memory and there is nothing
+// to reap.
+constexpr Duration kRetryDelay = std::chrono::milliseconds(1);
+
+// user_data of entries that belong to no Request. Requests are aligned.
+constexpr uint64_t kIgnored = 0;
+constexpr uint64_t kWakeEvent = 1;
+
+constexpr int kOperations[] = {
+    IORING_OP_ACCEPT,   IORING_OP_CONNECT,     IORING_OP_RECV,
+    IORING_OP_SEND,     IORING_OP_RECVMSG,     IORING_OP_SENDMSG,
+    IORING_OP_READ,     IORING_OP_WRITE,       IORING_OP_FSYNC,
+    IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
+
+// The kernel takes no more than this at once; read(2).
+unsigned Clamp(size_t size) {
+  return static_cast<unsigned>(std::min<size_t>(size, 0x7ffff000));
+}
+
+uint64_t FileOffset(off_t offset) {
+  // All ones is "the current position".
+  static_assert(op::kCurrentPosition == -1);
+  return static_cast<uint64_t>(offset);
+}
+
+absl::Status Refused(int error, std::string_view call) {
+  std::string_view reason;
+  switch (error) {
+    case EPERM:
+      reason = "; a seccomp filter or kernel.io_uring_disabled forbids it";
+      break;
+    case ENOSYS:
+      reason = "; the kernel was built without it or a sandbox hides it";
+      break;
+    case EINVAL:
+      reason = "; the kernel is below the level of Linux 6.1";
+      break;
+    case ENOMEM:
+      reason = "; RLIMIT_MEMLOCK may be too small";
+      break;
+    default:
+      break;
+  }
+  const absl::Status status = ErrnoStatus(error, {call.data(), call.size()});
+  const std::string message =
+      absl::StrCat("io_uring: ", status.message(),
+                   absl::string_view(reason.data(), reason.size()));
+  return absl::IsResourceExhausted(status)
+             ? absl::ResourceExhaustedError(message)
+             : absl::FailedPreconditionError(message);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(
+    uint32_t entries) {
+  std::unique_ptr<UringDriver> driver(new UringDriver());
+  if (absl::Status status = driver->SetUp(entries); !status.ok()) {
+    return status;
+  }
+  return driver;
+}
+
+UringDriver::~UringDriver() {
+  // Closing the ring ends the read of the wake descriptor, the only operation
+  // that may still be there.
+  if (ring_is_set_up_) io_uring_queue_exit(&ring_);
+  if (wake_descriptor_ >= 0) close(wake_descriptor_);
+}
+
+absl::Status UringDriver::SetUp(uint32_t entries) {
+  io_uring_params params = {};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE;
+  params.cq_entries = entries * kCompletionsPerSubmission;
+  int result = io_uring_queue_init_params(entries, &ring_, &params);
+  if (result < 0) return Refused(-result, "setup");
+  ring_is_set_up_ = true;
+  constexpr unsigned kFeatures = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG |
+                                 IORING_FEAT_FAST_POLL | IORING_FEAT_CQE_SKIP;
+  if ((params.features & kFeatures) != kFeatures) {
+    return Refused(EINVAL, "setup without the features needed");
+  }
+  if (absl::Status status = ProbeOperations(); !status.ok()) return status;
+  // A child after fork must not share the queues with its parent.
+  result = io_uring_ring_dontfork(&ring_);
+  if (result < 0) return Refused(-result, "dontfork");
+  // Saves looking the descriptor up in each call; not needed to work.
+  io_uring_register_ring_fd(&ring_);
+  unsigned workers[2] = {kMostKernelWorkers, kMostKernelWorkers};
+  io_uring_register_iowq_max_workers(&ring_, workers);
+  wake_descriptor_ = eventfd(0, EFD_CLOEXEC);
+  if (wake_descriptor_ < 0) return Refused(errno, "eventfd");
+  ArmWake();
+  return absl::OkStatus();
+}
+
+absl::Status UringDriver::ProbeOperations() {
+  const std::unique_ptr<io_uring_probe, decltype(&io_uring_free_probe)> probe(
+      io_uring_get_probe_ring(&ring_), io_uring_free_probe);
+  if (probe == nullptr) return Refused(EINVAL, "probe");
+  for (const int operation : kOperations) {
+    if (!io_uring_opcode_supported(probe.get(), operation)) {
+      return Refused(EINVAL, absl::StrCat("operation ", operation));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void UringDriver::Submit(Request& request) {
+  io_uring_sqe& entry = NextEntry();
+  Prepare(entry, request.operation());
+  io_uring_sqe_set_data(&entry, &request);
+}
+
+void UringDriver::Cancel(Request& request) {
+  io_uring_sqe& entry = NextEntry();
+  io_uring_prep_cancel(&entry, &request, 0);
+  // Success says nothing that the request's own completion does not say;
+  // failure, that it was faster, neither.
+  entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
+  io_uring_sqe_set_data64(&entry, kIgnored);
+}
+
+void UringDriver::Prepare(io_uring_sqe& entry, const Operation& operation) {
+  std::visit(
+      Overloaded{
+          [&](const op::Accept& accept) {
+            io_uring_prep_accept(&entry, accept.fd, accept.address,
+                                 accept.address_length, SOCK_CLOEXEC);
+          },
+          [&](const op::Connect& connect) {
+            io_uring_prep_connect(&entry, connect.fd, connect.address,
+                                  connect.address_length);
+          },
+          [&](const op::Recv& recv) {
+            io_uring_prep_recv(&entry, recv.fd, recv.data, Clamp(recv.size),
+                               recv.flags);
+            if (recv.probably_empty) {
+              entry.ioprio |= IORING_RECVSEND_POLL_FIRST;
+            }
+          },
+          [&](const op::Send& send) {
+            io_uring_prep_send(&entry, send.fd, send.data, Clamp(send.size),
+                               send.flags | MSG_NOSIGNAL);
+          },
+          [&](const op::RecvMessage& recv) {
+            io_uring_prep_recvmsg(&entry, recv.fd, recv.message,
+                                  static_cast<unsigned>(recv.flags));
+          },
+          [&](const op::SendMessage& send) {
+            io_uring_prep_sendmsg(
+                &entry, send.fd, send.message,
+                static_cast<unsigned>(send.flags | MSG_NOSIGNAL));
+          },
+          [&](const op::ReadAt& read) {
+            io_uring_prep_read(&entry, read.fd, read.data, Clamp(read.size),
+                               FileOffset(read.offset));
+          },
+          [&](const op::WriteAt& write) {
+            io_uring_prep_write(&entry, write.fd, write.data, Clamp(write.size),
+                                FileOffset(write.offset));
+          },
+          [&](const op::Sync& sync) {
+            io_uring_prep_fsync(&entry, sync.fd, 0);
+          },
+          [&](const op::Poll& poll) {
+            io_uring_prep_poll_add(&entry, poll.fd,
+                                   static_cast<unsigned short>(poll.events));
+          }},
+      operation);
+}
+
+io_uring_sqe& UringDriver::NextEntry() {
+  for (;;) {
+    if (io_uring_sqe* entry = io_uring_get_sqe(&ring_)) return *entry;
+    // Full: hand over what is there. Where the kernel will not take more
+    // before completions are reaped (EBUSY, EAGAIN), reap them first.
+    if (io_uring_submit_and_get_events(&ring_) < 0) Reap();
+  }
+}
+
+void UringDriver::ArmWake() {
+  io_uring_sqe& entry = NextEntry();
+  io_uring_prep_read(&entry, wake_descriptor_, &wake_count_,
+                     sizeof(wake_count_), 0);
+  io_uring_sqe_set_data64(&entry, kWakeEvent);
+  wake_is_armed_ = true;
+}
+
+void UringDriver::Poll(MonotonicTime deadline) {
+  // A wake source is always armed before a wait.
+  if (!wake_is_armed_) ArmWake();
+  int result = 0;
+  if (deadline == kNoWait || io_uring_cq_ready(&ring_) > 0) {
+    result = io_uring_submit_and_get_events(&ring_);
+  } else if (deadline == kNever) {
+    result = io_uring_submit_and_wait(&ring_, 1);
+  } else {
+    const Duration left =
+        std::max(deadline - KernelMonotonicNow(), Duration(0));
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+    __kernel_timespec timeout = {.tv_sec = seconds.count(),
+                                 .tv_nsec = (left - seconds).count()};
+    io_uring_cqe* first = nullptr;
+    result =
+        io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
+  }
+  const unsigned reaped = Reap();
+  if (result >= 0 || result == -ETIME || result == -EINTR) return;
+  // Entries that were not taken stay queued for the next Poll. With something
+  // reaped the kernel has room again; otherwise memory is short, and trying
+  // again at once would spin.
+  WEFT_CHECK(result == -EBUSY || result == -EAGAIN || result == -ENOMEM);
+  if (reaped == 0) usleep(kRetryDelay.count() / 1000);
+}
+
+unsigned UringDriver::Reap() {
+  unsigned head;
+  unsigned count = 0;
+  io_uring_cqe* completion;
+  io_uring_for_each_cqe(&ring_, head, completion) {
+    ++count;
+    const uint64_t data = completion->user_data;
+    if (data == kWakeEvent) {
+      wake_is_armed_ = false;
+    } else if (data != kIgnored) {
+      reinterpret_cast<Request*>(data)->Complete(completion->res);
+    }
+  }
+  io_uring_cq_advance(&ring_, count);
+  return count;
+}
+
+bool UringDriver::HasWork() const {
+  // TASKRUN_FLAG makes the kernel say here that completions are waiting for
+  // this thread to enter.
+  constexpr unsigned kPending = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  return io_uring_sq_ready(&ring_) > 0 || io_uring_cq_ready(&ring_) > 0 ||
+         (IO_URING_READ_ONCE(*ring_.sq.kflags) & kPending) != 0;
+}
+
+void UringDriver::Wake() {
+  const uint64_t one = 1;
+  // Cannot fail: the counter is read at each wake, far below its limit.
+  WEFT_CHECK(write(wake_descriptor_, &one, sizeof(one)) == sizeof(one));
+}
+
+std::string UringDriver::Describe() const {
+  return absl::StrCat("io_uring, ", ring_.sq.ring_entries, " submissions, ",
+                      ring_.cq.ring_entries,
+                      " completions, deferred task work");
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,151 @@
+// A worker: one OS thread with a run queue, a driver and timers.
+//
+// A turn of its loop takes what other threads have left for it, gives started
+// tasks a stack, runs ready fibers first in, first out, fires timers and lets
+// the driver submit and reap. Fibers switch straight to the next one; after
+// kSwitchesPerTurn switches the loop gets its turn, so that no fiber keeps the
+// ring waiting. A started fiber never leaves its worker; idle workers steal
+// tasks that have not started.
+#ifndef WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_
+#define WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_
+
+#include <atomic>
+#include <boost/intrusive/set.hpp>
+#include <boost/intrusive/slist.hpp>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+
+#include "absl/status/status.h"
+#include "weft/backends/evented/internal/driver.h"
+#include "weft/backends/evented/internal/fiber.h"
+#include "weft/runtime/internal/current.h"
+#include "weft/runtime/io.h"
+#include "weft/runtime/task.h"
+
+namespace weft::internal {
+
+class WorkerGroup;
+
+class Worker {
+ public:
+  Worker(WorkerGroup& group, uint32_t index);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  ~Worker();
+
+  // The worker of the calling thread; null on other threads.
+  static Worker* OfThisThread() { return static_cast<Worker*>(current.worker); }
+
+  // --- Own thread ---------------------------------------------------------
+
+  // Opens the driver.
+  absl::Status SetUp();
+  // Runs until the group stops.
+  void Loop();
+  // Closes the driver.
+  void TearDown();
+
+  // On behalf of the fiber that runs now.
+  int64_t Perform(const Operation& operation);
+  WakeReason FutexWait(const std::atomic<uint32_t>& word, uint32_t expected,
+                       const FutexWaitOptions& options);
+  absl::Status SleepUntil(MonotonicTime when);
+  void Yield();
+
+  void MakeReady(Fiber& fiber);
+
+  // --- Any thread ---------------------------------------------------------
+
+  void MakeReadyFromAnywhere(Fiber& fiber);
+  // Takes over one reference. True if that woke the worker up.
+  bool PostTask(Task& task);
+  void PostInterrupt(Task& task);
+  // Ends the wait in the driver, now or next time; true if it waited now.
+  bool Notify();
+  // As Notify, but only for a worker that waits now; false otherwise.
+  bool NotifyIfWaiting();
+
+  // Tasks here that have not ended; read by others to place tasks.
+  uint32_t load() const { return load_.load(std::memory_order_relaxed); }
+  // Gives half of the tasks that have not started, at least one.
+  TaskQueue GiveUnstarted();
+  bool has_unstarted() const {
+    return unstarted_count_.load(std::memory_order_seq_cst) > 0;
+  }
+
+  WorkerGroup& group() const { return group_; }
+  const Driver& driver() const { return *driver_; }
+  uint32_t index() const { return index_; }
+
+ private:
+  using ReadyQueue =
+      boost::intrusive::slist<Fiber, boost::intrusive::cache_last<true>,
+                              boost::intrusive::constant_time_size<false>>;
+  using Timers =
+      boost::intrusive::multiset<Park,
+                                 boost::intrusive::constant_time_size<false>>;
+  enum State : uint32_t { kRunning, kNotified, kWaiting };
+
+  static void FiberMain(void* fiber);
+
+  void TakePosted();
+  void HandleInterrupt(Task& task);
+  void StartTasks();
+  void StartTask(Task& task);
+  void RunReady();
+  void FireTimers();
+  bool Steal();
+  void WaitForWork();
+  // When the wait for work has to end: the next timer or trim_at_.
+  MonotonicTime EndOfWait();
+
+  // Waits in `park`, which somebody will end.
+  void ParkFiber(Park& park);
+  // Leaves the fiber that runs now for the next one, or for the loop.
+  void SwitchAway(Fiber& fiber);
+  // Picks who runs next and makes it the running one.
+  [[gnu::always_inline]] Context& NextContext();
+  void SetRunning(Fiber* fiber) {
+    running_ = fiber;
+    current_->io = fiber == nullptr ? nullptr : io_;
+    current_->task = fiber == nullptr ? nullptr : &fiber->task;
+  }
+  [[noreturn]] void EndFiber(Fiber& fiber);
+  // After each switch: frees the fiber that ended just before.
+  void ReclaimEnded() {
+    if (ended_ != nullptr) [[unlikely]]
+      ReclaimFiber();
+  }
+  void ReclaimFiber();
+
+  WorkerGroup& group_;
+  Io* const io_;
+  const uint32_t index_;
+  std::unique_ptr<Driver> driver_;
+
+  // Own thread.
+  Current* current_ = nullptr;  // of this thread; fibers never leave it
+  std::unique_ptr<Context> loop_context_;
+  Fiber* running_ = nullptr;
+  Fiber* ended_ = nullptr;
+  ReadyQueue ready_;
+  Timers timers_;
+  uint32_t switches_left_ = 0;
+  uint32_t next_colour_ = 0;
+  // When to give back the memory of stacks; kNever while there is none.
+  MonotonicTime trim_at_ = kNever;
+
+  // Shared with other threads.
+  alignas(64) std::atomic<State> state_{kRunning};
+  std::atomic<Fiber*> posted_fibers_{nullptr};     // last in first
+  std::atomic<Task*> posted_interrupts_{nullptr};  // last in first
+  std::atomic<uint32_t> load_{0};
+  std::atomic<uint32_t> unstarted_count_{0};
+  std::mutex unstarted_mutex_;
+  TaskQueue unstarted_;  // guarded by unstarted_mutex_
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_

@@ -1,0 +1,141 @@
+#include "weft/backends/evented/internal/worker_group.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <functional>
+#include <mutex>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "weft/runtime/internal/parking_lot.h"
+
+namespace weft::internal {
+namespace {
+
+// A write to a peer that is gone raises SIGPIPE on the thread that enters the
+// kernel; with EPIPE as its result that is one answer too many.
+void BlockSigpipe() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+// A worker passes a new task on if it has more than so many tasks more than
+// the other one. Below that, staying where the data is in the cache is worth
+// more.
+constexpr uint32_t kPlacementSlack = 4;
+
+}  // namespace
+
+WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
+    : io_(io), options_(options), stacks_(options.stack_size) {
+  for (uint32_t i = 0; i < options.workers; ++i) {
+    workers_.push_back(std::make_unique<Worker>(*this, i));
+  }
+}
+
+WorkerGroup::~WorkerGroup() {
+  // Whoever resumed the last task may still be about to notify its worker.
+  ParkingLot::AwaitResumes();
+  stopping_.store(true, std::memory_order_seq_cst);
+  if (!threads_.empty()) {
+    for (const auto& worker : workers_) worker->Notify();
+  }
+  stop_announced_.count_down();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+// What the workers and the thread that starts them agree on.
+struct WorkerGroup::StartUp {
+  explicit StartUp(uint32_t workers)
+      : set_up(static_cast<std::ptrdiff_t>(workers)) {}
+
+  void Report(const absl::Status& status) {
+    const std::lock_guard lock(mutex);
+    first_error.Update(status);
+    set_up.count_down();
+  }
+
+  std::mutex mutex;
+  absl::Status first_error;  // guarded by mutex
+  std::latch set_up;         // all have reported
+  std::latch decided{1};     // `go` says whether to run
+  bool go = false;
+};
+
+absl::Status WorkerGroup::Start() {
+  const auto start_up = std::make_shared<StartUp>(options_.workers);
+  for (const auto& worker : workers_) {
+    try {
+      threads_.emplace_back(&WorkerGroup::Serve, this, std::ref(*worker),
+                            start_up);
+    } catch (const std::system_error& error) {
+      start_up->Report(absl::ResourceExhaustedError(
+          absl::StrCat("start worker ", worker->index(), ": ", error.what())));
+    }
+  }
+  start_up->set_up.wait();
+  absl::Status first_error = start_up->first_error;
+  start_up->go = first_error.ok();
+  start_up->decided.count_down();
+  if (!first_error.ok()) {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  return first_error;
+}
+
+void WorkerGroup::Serve(Worker& worker,
+                        const std::shared_ptr<StartUp>& start_up) {
+  pthread_setname_np(pthread_self(),
+                     absl::StrCat("weft-", worker.index()).c_str());
+  BlockSigpipe();
+  start_up->Report(worker.SetUp());
+  // Nobody runs, steals or posts before all are set up.
+  start_up->decided.wait();
+  if (start_up->go) {
+    worker.Loop();
+    stop_announced_.wait();
+  }
+  worker.TearDown();
+}
+
+absl::Status WorkerGroup::StartTask(Task& task) {
+  if (tasks_.fetch_add(1, std::memory_order_relaxed) >= options_.max_tasks) {
+    TaskEnded();
+    return absl::ResourceExhaustedError(
+        absl::StrCat("start task '", task.name(), "': the limit of ",
+                     options_.max_tasks, " tasks is reached"));
+  }
+  if (absl::Status status = stacks_.Reserve(); !status.ok()) {
+    TaskEnded();
+    return status;
+  }
+  task.AddReference();
+  const bool woke = Place().PostTask(task);
+  // A partner of Worker::WaitForWork: the task was added first.
+  if (!woke && idle_.load(std::memory_order_seq_cst) > 0) WakeOneIdle();
+  return absl::OkStatus();
+}
+
+Worker& WorkerGroup::Place() {
+  const uint32_t turn = next_.fetch_add(1, std::memory_order_relaxed);
+  Worker& candidate = *workers_[turn % workers_.size()];
+  Worker* const own = Worker::OfThisThread();
+  if (own == nullptr || &own->group() != this) return candidate;
+  return own->load() > candidate.load() + kPlacementSlack ? candidate : *own;
+}
+
+void WorkerGroup::WakeOneIdle() {
+  for (const auto& worker : workers_) {
+    if (worker->NotifyIfWaiting()) return;
+  }
+}
+
+std::string WorkerGroup::DescribeDriver() const {
+  return workers_.front()->driver().Describe();
+}
+
+}  // namespace weft::internal
