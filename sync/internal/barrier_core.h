@@ -1,0 +1,45 @@
+// The part of Barrier that does not depend on the backend.
+#ifndef WEFT_SYNC_INTERNAL_BARRIER_CORE_H_
+#define WEFT_SYNC_INTERNAL_BARRIER_CORE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "weft/runtime/io.h"
+#include "weft/sync/internal/wait_list.h"
+
+namespace weft::internal {
+
+class BarrierCore {
+ public:
+  explicit BarrierCore(uint32_t parties);
+  BarrierCore(const BarrierCore&) = delete;
+  BarrierCore& operator=(const BarrierCore&) = delete;
+  ~BarrierCore();
+
+  absl::Status Wait(Io& io, MonotonicTime deadline);
+  uint32_t parties() const { return parties_; }
+  size_t waiters() const;
+
+ private:
+  struct Waiter : WaitNode {
+    Waiter() : WaitNode(own_parker) {}
+
+    Parker own_parker;
+  };
+
+  // Takes all off the list, for the meeting is complete; those in `released`
+  // have to be resumed. Under lock_.
+  void ReleaseAll(WaitList<Waiter>& released);
+
+  const uint32_t parties_;
+  mutable ShortLock lock_;
+  // Guarded by lock_. Who is in the list has arrived.
+  WaitList<Waiter> waiters_;
+  uint32_t arrived_ = 0;  // the length of waiters_
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_SYNC_INTERNAL_BARRIER_CORE_H_

@@ -1,0 +1,261 @@
+// Values are moved under lock_: from a sender's frame to the buffer or to a
+// receiver's frame, or from the buffer to a receiver's frame. That makes each
+// hand-over one step: whoever looks finds a value in exactly one place, and
+// values keep their order. Channel asks of its value type that a move cannot
+// fail; it must not park and not use the channel.
+//
+// A waiter is served after it was claimed, so a cancel or a deadline that
+// comes later does not undo it: Park returns kWoken, and the waiter tells.
+#include "weft/sync/internal/channel_core.h"
+
+#include <algorithm>
+#include <mutex>
+#include <new>
+
+#include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/require_task.h"
+
+namespace weft::internal {
+namespace {
+
+std::byte* NewBuffer(const ValueType& type, size_t capacity) {
+  if (capacity == 0) return nullptr;
+  if (capacity > SIZE_MAX / type.size) throw std::bad_array_new_length();
+  return static_cast<std::byte*>(
+      ::operator new (capacity* type.size, std::align_val_t{type.alignment}));
+}
+
+absl::Status SendClosed() {
+  return absl::FailedPreconditionError("send: channel is closed");
+}
+
+absl::Status ReceiveClosed() {
+  return absl::OutOfRangeError("receive: channel is closed");
+}
+
+}  // namespace
+
+void ChannelCore::FreeBuffer::operator()(std::byte* buffer) const {
+  ::operator delete (buffer, std::align_val_t{alignment});
+}
+
+ChannelCore::ChannelCore(const ValueType& type, size_t capacity)
+    : type_(type),
+      capacity_(capacity),
+      buffer_(NewBuffer(type, capacity), FreeBuffer{type.alignment}) {}
+
+ChannelCore::~ChannelCore() {
+  if (!senders_.empty() || !receivers_.empty()) {
+    Misuse(
+        "a Channel was destroyed while a task waits in Send or Receive; close "
+        "it and await the tasks that use a channel before it is destroyed");
+  }
+  for (; size_ > 0; --size_) type_.destroy(Slot(first_++));
+}
+
+void ChannelCore::Append(void* value) {
+  type_.move(Slot(first_ + size_), value);
+  ++size_;
+  peak_size_ = std::max(peak_size_, size_);
+}
+
+ChannelCore::Progress ChannelCore::SendNow(void* value, Waiter*& partner) {
+  if (closed_) return Progress::kClosed;
+  partner = receivers_.PopClaimed();
+  if (partner != nullptr) {
+    type_.move(partner->value, value);
+    partner->served = true;
+    return Progress::kDone;
+  }
+  if (size_ == capacity_) return Progress::kMustWait;
+  Append(value);
+  return Progress::kDone;
+}
+
+ChannelCore::Progress ChannelCore::ReceiveNow(void* place, Waiter*& partner) {
+  const bool buffered = size_ > 0;
+  if (buffered) {
+    void* const slot = Slot(first_);
+    type_.move(place, slot);
+    type_.destroy(slot);
+    first_ = (first_ + 1) % capacity_;
+    --size_;
+  }
+  // The first sender in line gets the place that became free, or hands its
+  // value over directly if there is no buffer.
+  partner = senders_.PopClaimed();
+  if (partner != nullptr) {
+    if (buffered) {
+      Append(partner->value);
+    } else {
+      type_.move(place, partner->value);
+    }
+    partner->served = true;
+    return Progress::kDone;
+  }
+  if (buffered) return Progress::kDone;
+  return closed_ ? Progress::kClosed : Progress::kMustWait;
+}
+
+absl::Status ChannelCore::Send(Io& io, void* value) {
+  const Task& task = RequireTask(io, "Channel::Send");
+  absl::Status status = CheckScopes(task, "send");
+  if (!status.ok()) return status;
+  Parker parker;
+  Waiter self(parker, value);
+  Waiter* receiver = nullptr;
+  Progress progress;
+  {
+    const std::lock_guard guard(lock_);
+    progress = SendNow(value, receiver);
+    if (progress == Progress::kMustWait) senders_.PushBack(self);
+  }
+  if (receiver != nullptr) receiver->parker.Resume(io);
+  if (progress == Progress::kMustWait) {
+    status = ParkIn(senders_, self, io, task, "send");
+    if (!self.closed) return status;
+    progress = Progress::kClosed;
+  }
+  return progress == Progress::kClosed ? SendClosed() : status;
+}
+
+absl::Status ChannelCore::Receive(Io& io, void* place) {
+  const Task& task = RequireTask(io, "Channel::Receive");
+  absl::Status status = CheckScopes(task, "receive");
+  if (!status.ok()) return status;
+  Parker parker;
+  Waiter self(parker, place);
+  Waiter* sender = nullptr;
+  Progress progress;
+  {
+    const std::lock_guard guard(lock_);
+    progress = ReceiveNow(place, sender);
+    if (progress == Progress::kMustWait) receivers_.PushBack(self);
+  }
+  if (sender != nullptr) sender->parker.Resume(io);
+  if (progress == Progress::kMustWait) {
+    status = ParkIn(receivers_, self, io, task, "receive");
+    if (!self.closed) return status;
+    progress = Progress::kClosed;
+  }
+  return progress == Progress::kClosed ? ReceiveClosed() : status;
+}
+
+absl::Status ChannelCore::ParkIn(WaitList<Waiter>& list, Waiter& self, Io& io,
+                                 const Task& task, const char* what) {
+  const WakeReason reason = self.parker.Park(io, {});
+  if (reason == WakeReason::kWoken) return absl::OkStatus();
+  {
+    const std::lock_guard guard(lock_);
+    list.Remove(self);
+  }
+  return WaitStatus(task, reason, what);
+}
+
+absl::Status ChannelCore::TrySend(Io& io, void* value) {
+  Waiter* receiver = nullptr;
+  Progress progress;
+  {
+    const std::lock_guard guard(lock_);
+    progress = SendNow(value, receiver);
+  }
+  if (receiver != nullptr) receiver->parker.Resume(io);
+  switch (progress) {
+    case Progress::kDone:
+      break;
+    case Progress::kClosed:
+      return SendClosed();
+    case Progress::kMustWait:
+      return absl::ResourceExhaustedError("send: channel is full");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ChannelCore::TryReceive(Io& io, void* place) {
+  Waiter* sender = nullptr;
+  Progress progress;
+  {
+    const std::lock_guard guard(lock_);
+    progress = ReceiveNow(place, sender);
+  }
+  if (sender != nullptr) sender->parker.Resume(io);
+  switch (progress) {
+    case Progress::kDone:
+      break;
+    case Progress::kClosed:
+      return ReceiveClosed();
+    case Progress::kMustWait:
+      return absl::UnavailableError("receive: channel is empty");
+  }
+  return absl::OkStatus();
+}
+
+void ChannelCore::Close(Io& io) {
+  WaitList<Waiter> claimed;
+  {
+    const std::lock_guard guard(lock_);
+    closed_ = true;
+    for (WaitList<Waiter>* const list : {&senders_, &receivers_}) {
+      while (Waiter* const waiter = list->PopClaimed()) {
+        waiter->closed = true;
+        claimed.PushBack(*waiter);
+      }
+    }
+  }
+  claimed.ResumeAll(io);
+}
+
+size_t ChannelCore::size() const {
+  const std::lock_guard guard(lock_);
+  return size_;
+}
+
+size_t ChannelCore::peak_size() const {
+  const std::lock_guard guard(lock_);
+  return peak_size_;
+}
+
+size_t ChannelCore::waiting_senders() const {
+  const std::lock_guard guard(lock_);
+  return senders_.size();
+}
+
+size_t ChannelCore::waiting_receivers() const {
+  const std::lock_guard guard(lock_);
+  return receivers_.size();
+}
+
+bool ChannelCore::Branch::TryNow(Parker*& partner) {
+  Waiter* waiter = nullptr;
+  const Progress progress = side_ == Side::kSend
+                                ? channel_.SendNow(value_, waiter)
+                                : channel_.ReceiveNow(value_, waiter);
+  if (waiter != nullptr) partner = &waiter->parker;
+  closed_ = progress == Progress::kClosed;
+  return progress != Progress::kMustWait;
+}
+
+bool ChannelCore::Branch::Enlist(Parker& parker) {
+  List().PushBack(waiter_.emplace(parker, value_));
+  return false;
+}
+
+bool ChannelCore::Branch::Settle(Io&) {
+  if (!waiter_.has_value()) return false;
+  closed_ = waiter_->closed;
+  if (waiter_->served || closed_) return true;
+  const std::lock_guard guard(channel_.lock_);
+  List().Remove(*waiter_);
+  return false;
+}
+
+absl::Status ChannelCore::Branch::Result() const {
+  if (!closed_) return absl::OkStatus();
+  return side_ == Side::kSend ? SendClosed() : ReceiveClosed();
+}
+
+WaitList<ChannelCore::Waiter>& ChannelCore::Branch::List() const {
+  return side_ == Side::kSend ? channel_.senders_ : channel_.receivers_;
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,63 @@
+// The part of Condition that does not depend on the backend.
+#ifndef WEFT_SYNC_INTERNAL_CONDITION_CORE_H_
+#define WEFT_SYNC_INTERNAL_CONDITION_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "weft/runtime/io.h"
+#include "weft/sync/internal/mutex_core.h"
+#include "weft/sync/internal/wait_list.h"
+
+namespace weft::internal {
+
+class ConditionCore {
+ public:
+  ConditionCore() = default;
+  ConditionCore(const ConditionCore&) = delete;
+  ConditionCore& operator=(const ConditionCore&) = delete;
+  ~ConditionCore();
+
+  // What Wait begins with: ends the program unless the task holds the mutex;
+  // CANCELLED or DEADLINE_EXCEEDED if it must not wait.
+  static absl::Status BeginWait(Io& io, const MutexCore& mutex);
+  absl::Status Wait(Io& io, MutexCore& mutex, MonotonicTime deadline);
+
+  void NotifyOne(Io& io) {
+    if (HasWaiters()) NotifyWaiter(io);
+  }
+  void NotifyAll(Io& io) {
+    if (HasWaiters()) NotifyWaiters(io);
+  }
+
+  size_t waiters() const;
+
+ private:
+  struct Waiter : WaitNode {
+    Waiter() : WaitNode(own_parker) {}
+
+    Parker own_parker;
+  };
+
+  // A waiter enters before it unlocks the user's mutex, and a notifier has
+  // held that mutex since: the mutex orders this load after that store.
+  bool HasWaiters() const {
+    return has_waiters_.load(std::memory_order_relaxed);
+  }
+  // Under lock_.
+  void UpdateHasWaiters() {
+    has_waiters_.store(!waiters_.empty(), std::memory_order_relaxed);
+  }
+
+  void NotifyWaiter(Io& io);
+  void NotifyWaiters(Io& io);
+
+  std::atomic<bool> has_waiters_{false};  // changes under lock_
+  mutable ShortLock lock_;
+  WaitList<Waiter> waiters_;  // guarded by lock_
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_SYNC_INTERNAL_CONDITION_CORE_H_

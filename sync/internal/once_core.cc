@@ -1,0 +1,87 @@
+// A turn that failed is handed to a waiter under lock_, and that waiter was
+// claimed: either it runs, or it hands the turn on. So the turn is never lost
+// to a cancel, and nobody waits while nobody runs.
+#include "weft/sync/internal/once_core.h"
+
+#include <mutex>
+
+#include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/require_task.h"
+
+namespace weft::internal {
+namespace {
+
+constexpr char kWhat[] = "once";
+
+}  // namespace
+
+OnceCore::~OnceCore() {
+  if (waiters_.empty() && runner_ == nullptr) return;
+  Misuse(
+      "a Once was destroyed while a task runs its function or waits for that; "
+      "await the tasks that use it before it is destroyed");
+}
+
+absl::StatusOr<OnceCore::Turn> OnceCore::Begin(Io& io, MonotonicTime deadline) {
+  const Task& task = RequireTask(io, "Once::Run");
+  if (absl::Status status = CheckScopes(task, kWhat); !status.ok()) {
+    return status;
+  }
+  Waiter self(task);
+  {
+    const std::lock_guard guard(lock_);
+    if (done()) return Turn::kDone;
+    if (runner_ == nullptr) {
+      runner_ = &task;
+      return Turn::kRun;
+    }
+    if (runner_ == &task) {
+      Misuse(
+          "Once::Run by the function that the same Once runs, which would wait "
+          "for itself for ever");
+    }
+    waiters_.PushBack(self);
+  }
+  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  if (reason != WakeReason::kWoken) {
+    const std::lock_guard guard(lock_);
+    waiters_.Remove(self);
+    return WaitStatus(task, reason, kWhat);
+  }
+  if (self.turn == Turn::kDone) return Turn::kDone;
+  absl::Status status = CheckScopes(task, kWhat);
+  if (status.ok()) return Turn::kRun;
+  Fail(io);
+  return status;
+}
+
+void OnceCore::Succeed(Io& io) {
+  WaitList<Waiter> claimed;
+  {
+    const std::lock_guard guard(lock_);
+    runner_ = nullptr;
+    done_.store(true, std::memory_order_release);
+    while (Waiter* const waiter = waiters_.PopClaimed()) {
+      claimed.PushBack(*waiter);
+    }
+  }
+  claimed.ResumeAll(io);
+}
+
+void OnceCore::Fail(Io& io) {
+  Waiter* next = nullptr;
+  {
+    const std::lock_guard guard(lock_);
+    next = waiters_.PopClaimed();
+    runner_ = next == nullptr ? nullptr : &next->task;
+    if (next != nullptr) next->turn = Turn::kRun;
+  }
+  if (next != nullptr) next->parker.Resume(io);
+}
+
+size_t OnceCore::waiters() const {
+  const std::lock_guard guard(lock_);
+  return waiters_.size();
+}
+
+}  // namespace weft::internal

@@ -1,0 +1,108 @@
+// The part of SharedMutex that does not depend on the backend.
+#ifndef WEFT_SYNC_INTERNAL_SHARED_MUTEX_CORE_H_
+#define WEFT_SYNC_INTERNAL_SHARED_MUTEX_CORE_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "weft/runtime/clock.h"
+#include "weft/runtime/io.h"
+#include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/semaphore_core.h"
+
+namespace weft::internal {
+
+// A semaphore of which a reader takes one permit and a writer all: its order,
+// first come, first served, lets nobody starve.
+class SharedMutexCore {
+ public:
+  // Whether a wait for the lock ends when the scope gives up.
+  enum class Wait { kThrough, kInScope };
+
+  SharedMutexCore() = default;
+  SharedMutexCore(const SharedMutexCore&) = delete;
+  SharedMutexCore& operator=(const SharedMutexCore&) = delete;
+  ~SharedMutexCore() {
+    if (permits_.permits() != kAll || permits_.waiters() != 0) {
+      MisusedInDestructor();
+    }
+  }
+
+  // These two wait; false if the deadline passed or, with kInScope, if the
+  // scope gave up.
+  bool Lock(Io& io, const char* call, MonotonicTime deadline, Wait wait) {
+    const Task& task = RequireTask(io, call);
+    if (HeldBy(task)) MisusedInLock();
+    if (!Take(io, kAll, deadline, wait)) return false;
+    owner_.store(&task, std::memory_order_relaxed);
+    return true;
+  }
+  bool LockShared(Io& io, const char* call, MonotonicTime deadline, Wait wait) {
+    if (HeldBy(RequireTask(io, call))) MisusedInLock();
+    return Take(io, 1, deadline, wait);
+  }
+
+  bool TryLock(Io& io) {
+    const Task& task = RequireTask(io, "SharedMutex::TryLock");
+    if (!permits_.TryAcquire(kAll)) return false;
+    owner_.store(&task, std::memory_order_relaxed);
+    return true;
+  }
+  bool TryLockShared(Io& io) {
+    RequireTask(io, "SharedMutex::TryLockShared");
+    return permits_.TryAcquire(1);
+  }
+
+  void Unlock(Io& io) {
+    if (!HeldBy(RequireTask(io, "SharedMutex::Unlock"))) MisusedInUnlock();
+    owner_.store(nullptr, std::memory_order_relaxed);
+    permits_.Release(io, kAll);
+  }
+  void UnlockShared(Io& io) {
+    RequireTask(io, "SharedMutex::UnlockShared");
+    if (readers() == 0) MisusedInUnlockShared();
+    permits_.Release(io, 1);
+  }
+
+  void AssertHeld(Io& io) const {
+    if (!HeldBy(RequireTask(io, "SharedMutex::AssertHeld"))) {
+      MisusedInAssertHeld();
+    }
+  }
+
+  // Exact for a task that holds the lock; else it may be outdated at once.
+  uint32_t readers() const {
+    // A writer has taken all.
+    const uint32_t permits = permits_.permits();
+    return permits == 0 ? 0 : kAll - permits;
+  }
+  size_t waiters() const { return permits_.waiters(); }
+
+ private:
+  static constexpr uint32_t kAll = UINT32_MAX;
+
+  // Exact for the calling task: nobody else writes or clears its name.
+  bool HeldBy(const Task& task) const {
+    return owner_.load(std::memory_order_relaxed) == &task;
+  }
+
+  bool Take(Io& io, uint32_t count, MonotonicTime deadline, Wait wait) {
+    if (wait == Wait::kThrough && permits_.TryAcquire(count)) return true;
+    return TakeContended(io, count, deadline, wait);
+  }
+  bool TakeContended(Io& io, uint32_t count, MonotonicTime deadline, Wait wait);
+
+  [[noreturn]] static void MisusedInLock();
+  [[noreturn]] static void MisusedInUnlock();
+  [[noreturn]] static void MisusedInUnlockShared();
+  [[noreturn]] static void MisusedInAssertHeld();
+  [[noreturn]] static void MisusedInDestructor();
+
+  SemaphoreCore permits_{kAll, kAll};
+  std::atomic<const Task*> owner_{nullptr};  // the writer
+};
+
+}  // namespace weft::internal
+
+#endif  // WEFT_SYNC_INTERNAL_SHARED_MUTEX_CORE_H_
