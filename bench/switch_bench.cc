@@ -1,0 +1,112 @@
+// The fiber switch beside the bare jump underneath, both counted one way.
+
+#include <benchmark/benchmark.h>
+
+#include <boost/context/detail/fcontext.hpp>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "weft/backends/evented/evented.h"
+#include "weft/runtime/future.h"
+#include "weft/runtime/task_group.h"
+#include "weft/sync/channel.h"
+#include "weft/sync/mutex.h"
+
+namespace {
+
+namespace context = boost::context::detail;
+
+void JumpBackForEver(context::transfer_t transfer) {
+  for (;;) transfer = context::jump_fcontext(transfer.fctx, nullptr);
+}
+
+// The limit: there and back is two jumps, and two are counted.
+void BareJump(benchmark::State& state) {
+  std::vector<char> stack(64 * 1024);
+  context::transfer_t transfer{
+      context::make_fcontext(stack.data() + stack.size(), stack.size(),
+                             JumpBackForEver),
+      nullptr};
+  for (auto _ : state) {
+    transfer = context::jump_fcontext(transfer.fctx, nullptr);
+  }
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(BareJump);
+
+// Runs a benchmark body as a task of an Evented with one worker, so that the
+// CPU time Google Benchmark sees is that of the worker.
+template <class Body>
+void OnOneWorker(benchmark::State& state, Body body) {
+  auto io = weft::Evented::Create({.workers = 1});
+  if (!io.ok()) {
+    state.SkipWithError(std::string(io.status().message()).c_str());
+    return;
+  }
+  const absl::Status status = (*io)->Run(body);
+  if (!status.ok()) {
+    state.SkipWithError(std::string(status.message()).c_str());
+  }
+}
+
+// Two fibers of one worker that yield to each other: scheduler included.
+void FiberSwitch(benchmark::State& state) {
+  OnOneWorker(state, [&state](weft::Evented& io) {
+    bool stop = false;
+    auto other = weft::Async(io, [&stop](weft::Evented& own) {
+      while (!stop) own.Yield();
+    });
+    for (auto _ : state) io.Yield();
+    stop = true;
+    other.Await(io);
+  });
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(FiberSwitch);
+
+void SpawnAndAwait(benchmark::State& state) {
+  OnOneWorker(state, [&state](weft::Evented& io) {
+    for (auto _ : state) {
+      weft::Async(io, [] {}).Await(io);
+    }
+  });
+}
+BENCHMARK(SpawnAndAwait);
+
+void MutexLockUnlock(benchmark::State& state) {
+  OnOneWorker(state, [&state](weft::Evented& io) {
+    weft::Mutex<weft::Evented> mutex;
+    for (auto _ : state) {
+      mutex.Lock(io);
+      mutex.Unlock(io);
+    }
+  });
+}
+BENCHMARK(MutexLockUnlock);
+
+// One value there and one back; four parks or wakes.
+void ChannelPingPong(benchmark::State& state) {
+  OnOneWorker(state, [&state](weft::Evented& io) {
+    weft::Channel<int, weft::Evented> there(0);
+    weft::Channel<int, weft::Evented> back(0);
+    auto other = weft::Async(io, [&](weft::Evented& own) {
+      for (;;) {
+        auto value = there.Receive(own);
+        if (!value.ok() || !back.Send(own, *std::move(value)).ok()) return;
+      }
+    });
+    for (auto _ : state) {
+      (void)there.Send(io, 1);
+      benchmark::DoNotOptimize(back.Receive(io));
+    }
+    there.Close(io);
+    other.Await(io);
+  });
+}
+BENCHMARK(ChannelPingPong);
+
+}  // namespace
+
+BENCHMARK_MAIN();

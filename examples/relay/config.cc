@@ -1,0 +1,39 @@
+#include "weft/examples/relay/config.h"
+
+#include <vector>
+
+#include "weft/examples/relay/flags.h"
+
+namespace relay {
+
+absl::StatusOr<Config> ReadConfig(int argc, char** argv) {
+  Config config;
+  std::vector<Flag> flags = WeftFlags(config.weft);
+  flags.insert(
+      flags.end(),
+      {{"source", "address of the upstreams", SetAddress(config.source)},
+       {"upstreams", "how many there are", SetNumber(config.upstreams, 1, 1e6)},
+       {"connecting", "how many may be connecting at once",
+        SetNumber(config.connecting, 1, 1e6)},
+       {"log", "file to which events are appended", SetText(config.log)},
+       {"event_queue", "events that may wait for the log",
+        SetNumber(config.event_queue, 1, 1e6)},
+       {"subscribers", "where to listen for subscribers",
+        SetAddress(config.subscribers)},
+       {"subscriber_queue", "events that a subscriber may lag behind",
+        SetNumber(config.subscriber_queue, 1, 1e6)},
+       {"subscriber_buffer", "bytes in the send buffer of a subscriber",
+        SetNumber(config.subscriber_buffer, 4096, 1 << 30)},
+       {"health", "where to listen for GET /health",
+        SetAddress(config.health)}});
+  absl::Status status = ParseFlags(argc, argv, flags);
+  if (status.ok() && config.source.port() == 0) {
+    status = absl::InvalidArgumentError(
+        "option --source: give the address of the upstreams");
+  }
+  if (status.ok()) status = config.weft.Validate();
+  if (!status.ok()) return status;
+  return config;
+}
+
+}  // namespace relay

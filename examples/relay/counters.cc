@@ -1,0 +1,64 @@
+#include "weft/examples/relay/counters.h"
+
+#include <cerrno>
+
+#include "weft/examples/relay/output.h"
+#include "weft/runtime/status.h"
+
+namespace relay {
+namespace {
+
+constexpr uint64_t kMostReports = 20;
+
+bool WasConnected(const absl::Status& status) {
+  const int error = weft::Errno(status);
+  return error == ECONNRESET || error == EPIPE;
+}
+
+}  // namespace
+
+Fault FaultOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+      return WasConnected(status) ? Fault::kReset : Fault::kRefused;
+    case absl::StatusCode::kOutOfRange:
+      return Fault::kEndedEarly;
+    case absl::StatusCode::kDeadlineExceeded:
+      return Fault::kStalled;
+    case absl::StatusCode::kInvalidArgument:
+      return Fault::kGarbage;
+    case absl::StatusCode::kDataLoss:
+      return Fault::kChecksum;
+    case absl::StatusCode::kFailedPrecondition:
+      return Fault::kSequence;
+    case absl::StatusCode::kResourceExhausted:
+      return Fault::kResources;
+    default:
+      return Fault::kOther;
+  }
+}
+
+void Counters::Report(Fault fault, const std::string& message) {
+  faults_[static_cast<size_t>(fault)].fetch_add(1, std::memory_order_relaxed);
+  const uint64_t count = fault_count();
+  if (count <= kMostReports) Complain(message);
+  if (count == kMostReports) Complain("more faults are counted only");
+}
+
+JsonObject Counters::faults() const {
+  JsonObject object;
+  for (size_t i = 0; i < faults_.size(); ++i) {
+    object.Add(kFaultNames[i], faults_[i].load(std::memory_order_relaxed));
+  }
+  return object;
+}
+
+uint64_t Counters::fault_count() const {
+  uint64_t count = 0;
+  for (const auto& fault : faults_) {
+    count += fault.load(std::memory_order_relaxed);
+  }
+  return count;
+}
+
+}  // namespace relay

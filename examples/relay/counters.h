@@ -1,0 +1,55 @@
+// Counters: what has happened so far. Any task counts, health and the final
+// figures read.
+#ifndef WEFT_EXAMPLES_RELAY_COUNTERS_H_
+#define WEFT_EXAMPLES_RELAY_COUNTERS_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "weft/examples/relay/json.h"
+
+namespace relay {
+
+// How a connection can go wrong. None of them costs more than itself.
+enum class Fault {
+  kRefused,     // it could not be made
+  kReset,       // the peer broke it
+  kEndedEarly,  // it was closed within a frame, or without an end message
+  kStalled,     // a frame began and did not end in time
+  kGarbage,     // what came was no frame, or no message that belongs here
+  kChecksum,    // a frame was damaged
+  kSequence,    // an event was missing, doubled or out of turn
+  kResources,   // this process or machine had no thread, descriptor or memory
+  kOther,
+};
+inline constexpr std::array kFaultNames = {
+    "refused",  "reset",    "ended_early", "stalled", "garbage",
+    "checksum", "sequence", "resources",   "other"};
+
+// The fault behind the error with which following a connection ended.
+Fault FaultOf(const absl::Status& status);
+
+class Counters {
+ public:
+  std::atomic<uint64_t> connected{0};  // upstreams that ever were
+  std::atomic<uint64_t> received{0};   // events from upstreams
+  std::atomic<uint64_t> logged{0};     // events with a place in the order
+
+  // Counts a fault and reports it on standard error; after the first few only
+  // counts.
+  void Report(Fault fault, const std::string& message);
+
+  JsonObject faults() const;
+  uint64_t fault_count() const;
+
+ private:
+  std::array<std::atomic<uint64_t>, kFaultNames.size()> faults_{};
+};
+
+}  // namespace relay
+
+#endif  // WEFT_EXAMPLES_RELAY_COUNTERS_H_

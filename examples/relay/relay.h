@@ -1,0 +1,189 @@
+// Relay: all of it, put together. The only thing that depends on the backend
+// is the type B; which one that is, a flag decides.
+//
+//   upstreams --events--> sequencer --> log, then fan-out --queue--> subscriber
+//                                                         --queue--> subscriber
+#ifndef WEFT_EXAMPLES_RELAY_RELAY_H_
+#define WEFT_EXAMPLES_RELAY_RELAY_H_
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "weft/examples/relay/accept.h"
+#include "weft/examples/relay/config.h"
+#include "weft/examples/relay/counters.h"
+#include "weft/examples/relay/doors.h"
+#include "weft/examples/relay/fan_out.h"
+#include "weft/examples/relay/frame.h"
+#include "weft/examples/relay/health.h"
+#include "weft/examples/relay/json.h"
+#include "weft/examples/relay/output.h"
+#include "weft/examples/relay/process.h"
+#include "weft/examples/relay/sequencer.h"
+#include "weft/examples/relay/stop_signals.h"
+#include "weft/examples/relay/upstream.h"
+#include "weft/runtime/future.h"
+#include "weft/runtime/scope.h"
+#include "weft/runtime/task_group.h"
+
+namespace relay {
+
+template <weft::Backend B>
+class Relay {
+ public:
+  Relay(B& io, const Config& config, Doors doors, StopSignals& signals)
+      : config_(config),
+        doors_(std::move(doors)),
+        signals_(signals),
+        events_(config.event_queue),
+        fan_out_(config.subscriber_queue),
+        sequencer_(events_, doors_.log, fan_out_, counters_),
+        upstreams_(io, config, counters_, events_) {}
+
+  // Runs until all upstreams have ended or a signal comes, then delivers what
+  // is on its way. Returns an error if the work could not be done.
+  absl::Status Run(B& io) {
+    weft::TaskGroup<B> subscribers(io);
+    weft::TaskGroup<B> service(io);
+    auto sequencing = weft::Concurrent(io, {.name = "sequencer"}, [&] {
+      return StopUnlessOk(sequencer_.Run(io));
+    });
+    if (!sequencing.ok()) return sequencing.status();
+    if (!StartService(io, service, subscribers)) return service.Await(io);
+    if (absl::Status status = PrintReady(io); !status.ok()) return status;
+
+    upstreams_.Follow(io);
+    events_.Close(io);
+    absl::Status status = sequencing->Await(io);
+    service.Cancel();
+    status.Update(service.Await(io));
+    Drain(io, subscribers);
+    return status;
+  }
+
+  // The figures of the whole run; after it.
+  JsonObject figures(B& io) {
+    const Usage usage = ReadUsage();
+    const weft::Description self = io.Describe();
+    const FanOutFigures fan_out = fan_out_.figures(io);
+    const uint64_t logged = counters_.logged.load();
+    JsonObject object;
+    object.Add("backend", self.backend)
+        .Add("driver", self.driver)
+        .Add("threads", peak_threads_)
+        .Add("rss_kib", usage.peak_rss_kib)
+        .Add("cpu_us_per_event",
+             logged == 0 ? 0.0 : usage.cpu_us / static_cast<double>(logged))
+        .Add("connected", counters_.connected.load())
+        .Add("received", counters_.received.load())
+        .Add("logged", logged)
+        .Add("delivered", fan_out.delivered)
+        .Add("slow_subscribers_cut", fan_out.cut)
+        .Add("subscribers_left", fan_out.left)
+        .Add("connection_faults", counters_.faults())
+        .Add("peak_event_queue", events_.peak_size())
+        .Add("peak_subscriber_queue", fan_out.peak_queue);
+    return object;
+  }
+
+ private:
+  // For what the relay cannot do without.
+  absl::Status StopUnlessOk(absl::Status status) {
+    if (!status.ok()) upstreams_.Cancel();
+    return status;
+  }
+
+  // Starts what runs beside the upstreams as long as the relay does.
+  bool StartService(B& io, weft::TaskGroup<B>& service,
+                    weft::TaskGroup<B>& subscribers) {
+    return service.Spawn({.name = "signals"}, [&] { AwaitSignal(io); }) &&
+           service.Spawn({.name = "sampler"}, [&] { SampleThreads(io); }) &&
+           service.Spawn({.name = "subscribers"},
+                         [&] { return AcceptSubscribers(io, subscribers); }) &&
+           service.Spawn({.name = "health"}, [&] { return AcceptHealth(io); });
+  }
+
+  void AwaitSignal(B& io) {
+    const absl::StatusOr<int> signal = signals_.Wait(io);
+    if (absl::IsCancelled(signal.status())) return;
+    Complain(signal.ok() ? absl::StrCat("stops at signal ", *signal)
+                         : std::string(signal.status().message()));
+    upstreams_.Cancel();
+  }
+
+  void SampleThreads(B& io) {
+    do {
+      peak_threads_ = std::max(peak_threads_, ReadUsage().threads);
+    } while (weft::Sleep(io, std::chrono::milliseconds(100)).ok());
+  }
+
+  absl::Status AcceptSubscribers(B& io, weft::TaskGroup<B>& subscribers) {
+    const auto serve = [&](weft::net::TcpStream stream) {
+      (void)stream.SetNoDelay(true);
+      (void)stream.SetSendBuffer(config_.subscriber_buffer);
+      fan_out_.Serve(io, std::move(stream));
+    };
+    return StopUnlessOk(
+        AcceptAll(io,
+                  AcceptOptions<B>{doors_.subscribers, subscribers,
+                                   "subscriber", counters_},
+                  serve));
+  }
+
+  absl::Status AcceptHealth(B& io) {
+    weft::TaskGroup<B> answers(io, {.max_concurrent = 64});
+    const auto serve = [&](weft::net::TcpStream stream) {
+      // A client that breaks off is its own affair.
+      (void)AnswerHealth(io, stream, [&] { return Report(io); });
+    };
+    return StopUnlessOk(AcceptAll(
+        io, AcceptOptions<B>{doors_.health, answers, "health", counters_},
+        serve));
+  }
+
+  // What GET /health answers.
+  std::string Report(B& io) {
+    return JsonObject()
+        .Add("status", "ok")
+        .Add("connected", counters_.connected.load())
+        .Add("received", counters_.received.load())
+        .Add("logged", counters_.logged.load())
+        .Add("subscribers", fan_out_.size(io))
+        .Add("event_queue", events_.size())
+        .Add("connection_faults", counters_.fault_count())
+        .text();
+  }
+
+  absl::Status PrintReady(B& io) {
+    return PrintLine(
+        io, absl::StrCat("subscribers ",
+                         doors_.subscribers.local_address().ToString(),
+                         " health ", doors_.health.local_address().ToString()));
+  }
+
+  // Subscribers get the rest, as long as they do not take for ever.
+  void Drain(B& io, weft::TaskGroup<B>& subscribers) {
+    fan_out_.Finish(io);
+    const weft::Deadline limit(io, config_.drain_timeout);
+    (void)subscribers.Await(io);
+  }
+
+  const Config& config_;
+  Doors doors_;
+  StopSignals& signals_;
+  Counters counters_;
+  weft::Channel<Message, B> events_;
+  FanOut<B> fan_out_;
+  Sequencer<B> sequencer_;
+  Upstreams<B> upstreams_;
+  uint64_t peak_threads_ = 0;  // of the sampler, until it has ended
+};
+
+}  // namespace relay
+
+#endif  // WEFT_EXAMPLES_RELAY_RELAY_H_
