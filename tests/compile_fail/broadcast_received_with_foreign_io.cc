@@ -1,0 +1,18 @@
+// EXPECT: weft: a primitive of one backend was used with the Io of another
+// EXPECT: docs/crossing.md
+// EXPECT: NoCrossing<weft::Evented, weft::Threaded>
+#include "weft/backends/evented/evented.h"
+#include "weft/backends/threaded/threaded.h"
+#include "weft/sync/broadcast.h"
+
+#ifdef WEFT_CONTROL
+void Use(weft::Evented& io,
+         weft::BroadcastReceiver<int, weft::Evented>& receiver) {
+  (void)receiver.Receive(io);
+}
+#else
+void Use(weft::Threaded& io,
+         weft::BroadcastReceiver<int, weft::Evented>& receiver) {
+  (void)receiver.Receive(io);
+}
+#endif

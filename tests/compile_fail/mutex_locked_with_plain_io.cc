@@ -1,0 +1,13 @@
+// EXPECT: weft: a primitive that belongs to a backend was given a plain Io&
+// EXPECT: docs/crossing.md
+// EXPECT: NoCrossing<weft::Threaded, weft::Io>
+#include "weft/backends/threaded/threaded.h"
+#include "weft/sync/mutex.h"
+
+#ifdef WEFT_CONTROL
+void Use(weft::Threaded& io, weft::Mutex<weft::Threaded>& mutex) {
+  mutex.Lock(io);
+}
+#else
+void Use(weft::Io& io, weft::Mutex<weft::Threaded>& mutex) { mutex.Lock(io); }
+#endif

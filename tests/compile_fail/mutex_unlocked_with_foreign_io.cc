@@ -1,0 +1,16 @@
+// EXPECT: weft: a primitive of one backend was used with the Io of another
+// EXPECT: docs/crossing.md
+// EXPECT: NoCrossing<weft::Threaded, weft::Evented>
+#include "weft/backends/evented/evented.h"
+#include "weft/backends/threaded/threaded.h"
+#include "weft/sync/mutex.h"
+
+#ifdef WEFT_CONTROL
+void Use(weft::Threaded& io, weft::Mutex<weft::Threaded>& mutex) {
+  mutex.Unlock(io);
+}
+#else
+void Use(weft::Evented& io, weft::Mutex<weft::Threaded>& mutex) {
+  mutex.Unlock(io);
+}
+#endif

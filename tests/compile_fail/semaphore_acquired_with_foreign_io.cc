@@ -1,0 +1,16 @@
+// EXPECT: weft: a primitive of one backend was used with the Io of another
+// EXPECT: docs/crossing.md
+// EXPECT: NoCrossing<weft::Evented, weft::Threaded>
+#include "weft/backends/evented/evented.h"
+#include "weft/backends/threaded/threaded.h"
+#include "weft/sync/semaphore.h"
+
+#ifdef WEFT_CONTROL
+absl::Status Use(weft::Evented& io, weft::Semaphore<weft::Evented>& permits) {
+  return permits.Acquire(io);
+}
+#else
+absl::Status Use(weft::Threaded& io, weft::Semaphore<weft::Evented>& permits) {
+  return permits.Acquire(io);
+}
+#endif

@@ -1,0 +1,226 @@
+// What the conformance suites run on, and how.
+//
+//   template <class Config>
+//   class MutexTest : public weft::testing::ConformanceTest<Config> {};
+//   TYPED_TEST_SUITE(MutexTest, weft::testing::Backends,
+//                    weft::testing::BackendNames);
+//
+//   TYPED_TEST(MutexTest, IsFreeAfterUnlock) {
+//     using B = typename TypeParam::Io;
+//     weft::testing::RunOn<TypeParam>([](B& io) { ... });
+//   }
+//
+// Every test has a watchdog, and fails if it leaves a descriptor or a thread
+// behind.
+#ifndef WEFT_TESTS_CONFORMANCE_BACKENDS_H_
+#define WEFT_TESTS_CONFORMANCE_BACKENDS_H_
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/backends/evented/evented.h"
+#include "weft/backends/threaded/threaded.h"
+#include "weft/runtime/io.h"
+#include "weft/runtime/options.h"
+
+namespace weft::testing {
+
+struct ThreadedConfig {
+  using Io = Threaded;
+  static constexpr const char* kName = "Threaded";
+  static constexpr bool kOneWorker = false;
+  static Options options() { return {}; }
+};
+
+inline Options EventedOptions(DriverKind driver, uint32_t workers) {
+  Options options;
+  options.driver = driver;
+  options.workers = workers;
+  return options;
+}
+
+struct EventedUring1 {
+  using Io = Evented;
+  static constexpr const char* kName = "EventedUring1";
+  static constexpr bool kOneWorker = true;
+  static Options options() { return EventedOptions(DriverKind::kUring, 1); }
+};
+
+struct EventedUring2 {
+  using Io = Evented;
+  static constexpr const char* kName = "EventedUring2";
+  static constexpr bool kOneWorker = false;
+  static Options options() { return EventedOptions(DriverKind::kUring, 2); }
+};
+
+// The one list of all backends and drivers.
+using Backends = ::testing::Types<ThreadedConfig, EventedUring1, EventedUring2>;
+
+struct BackendNames {
+  template <class Config>
+  static std::string GetName(int) {
+    return Config::kName;
+  }
+};
+
+// Ends the program with a message if a test does not end.
+class Watchdog {
+ public:
+  explicit Watchdog(std::string what)
+      : what_(std::move(what)), thread_([this] { Watch(); }) {
+    // The descriptors that a sanitizer opens while a thread starts are not to
+    // be counted.
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return watching_; });
+  }
+  ~Watchdog() {
+    {
+      const std::lock_guard lock(mutex_);
+      done_ = true;
+    }
+    changed_.notify_one();
+    thread_.join();
+  }
+
+ private:
+  // WEFT_TEST_TIME_LIMIT, in seconds, is for slow ways to run the tests.
+  static std::chrono::seconds Limit() {
+    const char* limit = std::getenv("WEFT_TEST_TIME_LIMIT");
+    return std::chrono::seconds(limit == nullptr ? 30 : std::atoi(limit));
+  }
+
+  void Watch() {
+    std::unique_lock lock(mutex_);
+    watching_ = true;
+    changed_.notify_one();
+    if (changed_.wait_for(lock, Limit(), [this] { return done_; })) return;
+    std::fprintf(stderr, "%s hangs: it did not end within %lld s\n",
+                 what_.c_str(), static_cast<long long>(Limit().count()));
+    std::abort();
+  }
+
+  const std::string what_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool watching_ = false;
+  bool done_ = false;
+  std::thread thread_;
+};
+
+// What a test must leave as it found it.
+struct ProcessCensus {
+  static ProcessCensus Take() {
+    return {.descriptors = Entries("/proc/self/fd"),
+            .threads = Entries("/proc/self/task")};
+  }
+  static size_t Entries(const char* folder) {
+    size_t count = 0;
+    for ([[maybe_unused]] const auto& entry :
+         std::filesystem::directory_iterator(folder)) {
+      ++count;
+    }
+    return count;
+  }
+
+  size_t descriptors;
+  size_t threads;
+};
+
+template <class Config>
+class ConformanceTest : public ::testing::Test {
+ protected:
+  // A death test runs its statement in a new process: a fork of a process
+  // with several threads could not start any.
+  ConformanceTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  void TearDown() override {
+    // A thread that was joined stays in the list for a moment.
+    ProcessCensus after = ProcessCensus::Take();
+    while (after.threads > before_.threads) {
+      std::this_thread::yield();
+      after = ProcessCensus::Take();
+    }
+    EXPECT_EQ(after.descriptors, before_.descriptors) << "descriptors leaked";
+  }
+
+ private:
+  static std::string Name() {
+    const ::testing::TestInfo& test =
+        *::testing::UnitTest::GetInstance()->current_test_info();
+    return std::string(test.test_suite_name()) + "." + test.name();
+  }
+
+  // Reports a thread that never ends, too.
+  Watchdog watchdog_{Name()};
+  const ProcessCensus before_ = ProcessCensus::Take();
+};
+
+template <class Config>
+std::unique_ptr<typename Config::Io> MakeIo() {
+  auto io = Config::Io::Create(Config::options());
+  if (!io.ok()) {
+    std::cerr << Config::kName << ": " << io.status() << "\n";
+    std::abort();
+  }
+  return *std::move(io);
+}
+
+// Runs `fn(io)` as a task of `io` from a plain thread of its own.
+template <class B, class Fn>
+void RunOnInstance(B& io, Fn fn) {
+  std::thread([&] {
+    const absl::Status status = io.Run(fn);
+    EXPECT_TRUE(status.ok()) << status;
+  }).join();
+}
+
+// The same on a new instance of the backend.
+template <class Config, class Fn>
+void RunOn(Fn fn) {
+  const std::unique_ptr<typename Config::Io> io = MakeIo<Config>();
+  RunOnInstance(*io, std::move(fn));
+}
+
+// Lets other tasks run until `condition()` is true.
+template <class Condition>
+void YieldUntil(Io& io, Condition condition) {
+  while (!condition()) io.Yield();
+}
+
+// The random numbers of a stress test, and how to get them again.
+class Seed {
+ public:
+  Seed() {
+    const char* given = std::getenv("WEFT_TEST_SEED");
+    value_ = given == nullptr ? std::random_device{}()
+                              : static_cast<uint32_t>(std::atoll(given));
+    std::cout << "seed: run again with WEFT_TEST_SEED=" << value_ << "\n";
+  }
+
+  // Different for each task of the test.
+  std::mt19937 GeneratorFor(uint32_t task) const {
+    std::seed_seq sequence{value_, task};
+    return std::mt19937(sequence);
+  }
+
+ private:
+  uint32_t value_;
+};
+
+}  // namespace weft::testing
+
+#endif  // WEFT_TESTS_CONFORMANCE_BACKENDS_H_

@@ -1,0 +1,329 @@
+// Cancels and deadlines that meet TCP operations, on every backend.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "weft/net/tcp_listener.h"
+#include "weft/net/tcp_stream.h"
+#include "weft/runtime/future.h"
+#include "weft/runtime/scope.h"
+#include "weft/runtime/task_group.h"
+#include "weft/tests/conformance/backends.h"
+#include "weft/tests/conformance/tcp_support.h"
+
+namespace weft {
+namespace {
+
+using namespace std::chrono_literals;
+using absl::StatusCode;
+using net::SocketAddress;
+using net::TcpListener;
+using net::TcpStream;
+using testing::ConnectedPair;
+using testing::IsPattern;
+using testing::Listen;
+using testing::Pair;
+using testing::Pattern;
+using testing::RoundTrip;
+using testing::RunOn;
+using testing::ShrinkBuffers;
+
+template <class Config>
+class TcpCancelTest : public testing::ConformanceTest<Config> {};
+TYPED_TEST_SUITE(TcpCancelTest, testing::Backends, testing::BackendNames);
+
+// Long enough to never pass in a test that works.
+constexpr Duration kFarAway = 60s;
+
+void YieldTimes(Io& io, int times) {
+  for (; times > 0; --times) io.Yield();
+}
+
+// Cancels `call` before, while and after it begins to wait.
+template <class B, class Call>
+void ExpectCancelEnds(B& io, const char* message, Call call) {
+  for (int yields = 0; yields < 50; ++yields) {
+    SCOPED_TRACE(yields);
+    TaskGroup<B> group(io);
+    absl::Status ended;
+    group.Spawn([&] { ended = call(); });
+    YieldTimes(io, yields);
+    group.Cancel();
+    EXPECT_TRUE(group.Await(io).ok());
+    EXPECT_EQ(ended.code(), StatusCode::kCancelled);
+    EXPECT_EQ(ended.message(), message);
+  }
+}
+
+// Gives `call` until a deadline.
+template <class Call>
+void ExpectDeadlineEnds(Io& io, const char* message, Call call) {
+  constexpr Duration kTimeout = 20ms;
+  const MonotonicTime begin = io.Now();
+  Deadline deadline(io, kTimeout);
+  const absl::Status ended = call();
+  EXPECT_GE(io.Now() - begin, kTimeout);
+  EXPECT_LT(io.Now() - begin, kFarAway);
+  EXPECT_TRUE(deadline.expired());
+  EXPECT_EQ(ended.code(), StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(ended.message(), message);
+}
+
+TYPED_TEST(TcpCancelTest, AcceptEnds) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    TcpListener listener = Listen(io);
+    const std::string what =
+        absl::StrCat("accept ", listener.local_address().ToString());
+    const auto accept = [&] { return listener.Accept(io).status(); };
+    ExpectCancelEnds(io, absl::StrCat(what, ": cancelled").c_str(), accept);
+    ExpectDeadlineEnds(io, absl::StrCat(what, ": deadline exceeded").c_str(),
+                       accept);
+    // The listener still serves.
+    const auto client = TcpStream::Connect(io, listener.local_address());
+    EXPECT_TRUE(client.ok()) << client.status();
+    EXPECT_TRUE(accept().ok());
+  });
+}
+
+TYPED_TEST(TcpCancelTest, ReadEnds) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    Pair pair = ConnectedPair(io);
+    const std::string what =
+        absl::StrCat("read ", pair.server.peer_address().ToString());
+    const auto read = [&] {
+      char room[16];
+      return pair.server.Read(io, room).status();
+    };
+    ExpectCancelEnds(io, absl::StrCat(what, ": cancelled").c_str(), read);
+    ExpectDeadlineEnds(io, absl::StrCat(what, ": deadline exceeded").c_str(),
+                       read);
+    const auto read_vector = [&] {
+      char room[16];
+      const net::MutableBytes rooms[] = {room};
+      return pair.server.ReadVector(io, rooms).status();
+    };
+    ExpectCancelEnds(io, absl::StrCat(what, ": cancelled").c_str(),
+                     read_vector);
+    ExpectDeadlineEnds(io, absl::StrCat(what, ": deadline exceeded").c_str(),
+                       read_vector);
+    EXPECT_TRUE(pair.client.WriteAll(io, "later").ok());
+    std::string later(5, '\0');
+    EXPECT_TRUE(pair.server.ReadExactly(io, later).ok());
+    EXPECT_EQ(later, "later");
+  });
+}
+
+// What was written before the end, and no more, reaches the reader.
+TYPED_TEST(TcpCancelTest, WriteAllEndsAndTellsHowFarItCame) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    Pair pair = ConnectedPair(io);
+    ShrinkBuffers(pair);
+    const std::string large = Pattern(0, size_t{16} << 20);
+    const std::string what =
+        absl::StrCat("write ", pair.client.peer_address().ToString());
+    size_t total = 0;
+    const auto write = [&] {
+      size_t written = 0;
+      const absl::Status status = pair.client.WriteAll(
+          io, net::ConstBytes(large).Skip(total), &written);
+      total += written;
+      return status;
+    };
+    ExpectDeadlineEnds(io, absl::StrCat(what, ": deadline exceeded").c_str(),
+                       write);
+    EXPECT_GT(total, 0u);
+    ExpectCancelEnds(io, absl::StrCat(what, ": cancelled").c_str(), write);
+    pair.client.Close();
+
+    std::string received(large.size(), '\0');
+    size_t size = 0;
+    EXPECT_EQ(pair.server.ReadExactly(io, received, &size).code(),
+              StatusCode::kOutOfRange);
+    EXPECT_EQ(size, total);
+    EXPECT_TRUE(IsPattern(0, std::span(received).first(size)));
+  });
+}
+
+// Connects until nobody is let in any more.
+std::vector<TcpStream> FillBacklog(Io& io, const TcpListener& listener) {
+  constexpr size_t kEnough = 32;
+  std::vector<TcpStream> waiting;
+  while (waiting.size() < kEnough) {
+    Deadline deadline(io, 100ms);
+    auto stream = TcpStream::Connect(io, listener.local_address());
+    if (!stream.ok()) {
+      EXPECT_EQ(stream.status().code(), StatusCode::kDeadlineExceeded);
+      return waiting;
+    }
+    waiting.push_back(*std::move(stream));
+  }
+  ADD_FAILURE() << "the backlog has no end";
+  return waiting;
+}
+
+TYPED_TEST(TcpCancelTest, ConnectEndsWhileTheBacklogIsFull) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    TcpListener listener = Listen(io, {.backlog = 0});
+    const std::vector<TcpStream> waiting = FillBacklog(io, listener);
+    const std::string what =
+        absl::StrCat("connect ", listener.local_address().ToString());
+    const auto connect = [&] {
+      return TcpStream::Connect(io, listener.local_address()).status();
+    };
+    ExpectCancelEnds(io, absl::StrCat(what, ": cancelled").c_str(), connect);
+    ExpectDeadlineEnds(io, absl::StrCat(what, ": deadline exceeded").c_str(),
+                       connect);
+    for (size_t i = 0; i < waiting.size(); ++i) {
+      EXPECT_TRUE(listener.Accept(io).ok());
+    }
+    EXPECT_TRUE(connect().ok());
+  });
+}
+
+TYPED_TEST(TcpCancelTest, EveryCallInACancelledScopeEnds) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    TcpListener listener = Listen(io);
+    const auto client = TcpStream::Connect(io, listener.local_address());
+    ASSERT_TRUE(client.ok()) << client.status();
+    Pair pair = ConnectedPair(io);
+    EXPECT_TRUE(pair.client.WriteAll(io, "kept").ok());
+    char room[4];
+    {
+      // Each of these could be done at once.
+      CancelScope scope(io);
+      scope.Cancel();
+      for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(listener.Accept(io).status().code(), StatusCode::kCancelled);
+        EXPECT_EQ(
+            TcpStream::Connect(io, listener.local_address()).status().code(),
+            StatusCode::kCancelled);
+        EXPECT_EQ(pair.server.Read(io, room).status().code(),
+                  StatusCode::kCancelled);
+        EXPECT_EQ(pair.client.Write(io, "lost").status().code(),
+                  StatusCode::kCancelled);
+      }
+    }
+    EXPECT_TRUE(listener.Accept(io).ok());
+    EXPECT_TRUE(pair.server.ReadExactly(io, room).ok());
+    EXPECT_EQ(std::string(room, 4), "kept");
+    pair.client.Close();
+    EXPECT_EQ(pair.server.Read(io, room).value(), 0u);
+  });
+}
+
+TYPED_TEST(TcpCancelTest, DeadlinesThatMeetDataLoseNoByte) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    static constexpr size_t kSize = 20'000;
+    Pair pair = ConnectedPair(io);
+    EXPECT_TRUE(pair.client.SetNoDelay(true).ok());
+    auto writing = Concurrent(io, [&] {
+                     for (size_t at = 0; at < kSize; ++at) {
+                       absl::Status status =
+                           pair.client.WriteAll(io, Pattern(at, 1));
+                       if (!status.ok()) return status;
+                       if (at % 3 == 0) io.Yield();
+                     }
+                     return absl::OkStatus();
+                   }).value();
+    size_t at = 0;
+    for (int round = 0; at < kSize; ++round) {
+      char room[64];
+      size_t received = 0;
+      absl::Status status;
+      {
+        Deadline deadline(io, std::chrono::microseconds(round % 40));
+        status = pair.server.ReadExactly(io, room, &received);
+      }
+      ASSERT_TRUE(status.ok() || status.code() == StatusCode::kDeadlineExceeded)
+          << status;
+      ASSERT_TRUE(IsPattern(at, std::span(room).first(received))) << at;
+      at += received;
+    }
+    EXPECT_EQ(at, kSize);
+    EXPECT_TRUE(writing.Await(io).ok());
+  });
+}
+
+// Either the accept that is cancelled gets the connection or the next one.
+TYPED_TEST(TcpCancelTest, CancelsThatMeetConnectionsLoseNone) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    TcpListener listener = Listen(io);
+    for (int round = 0; round < 300; ++round) {
+      std::optional<TcpStream> server;
+      TaskGroup<B> group(io);
+      group.Spawn([&] {
+        auto stream = listener.Accept(io);
+        if (stream.ok()) {
+          server.emplace(*std::move(stream));
+        } else {
+          EXPECT_EQ(stream.status().code(), StatusCode::kCancelled);
+        }
+      });
+      YieldTimes(io, round % 7);
+      auto client = TcpStream::Connect(io, listener.local_address());
+      ASSERT_TRUE(client.ok()) << client.status();
+      YieldTimes(io, round % 5);
+      group.Cancel();
+      EXPECT_TRUE(group.Await(io).ok());
+      if (!server.has_value()) {
+        Deadline deadline(io, kFarAway);
+        auto stream = listener.Accept(io);
+        ASSERT_TRUE(stream.ok()) << stream.status();
+        server.emplace(*std::move(stream));
+      }
+      EXPECT_EQ(server->peer_address(), client->local_address().value());
+    }
+  });
+}
+
+// A connect that is cancelled either gives the stream or leaves nothing.
+TYPED_TEST(TcpCancelTest, CancelsThatMeetConnectsLeaveNothingBehind) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    TcpListener listener = Listen(io);
+    for (int round = 0; round < 300; ++round) {
+      std::optional<TcpStream> client;
+      TaskGroup<B> group(io);
+      group.Spawn([&] {
+        auto stream = TcpStream::Connect(io, listener.local_address());
+        if (stream.ok()) {
+          client.emplace(*std::move(stream));
+        } else {
+          EXPECT_EQ(stream.status().code(), StatusCode::kCancelled);
+        }
+      });
+      YieldTimes(io, round % 7);
+      group.Cancel();
+      EXPECT_TRUE(group.Await(io).ok());
+      if (!client.has_value()) continue;
+      // Those of connects that were cancelled too late come first, closed.
+      const SocketAddress address = client->local_address().value();
+      for (;;) {
+        Deadline deadline(io, kFarAway);
+        auto server = listener.Accept(io);
+        ASSERT_TRUE(server.ok()) << server.status();
+        if (server->peer_address() != address) continue;
+        EXPECT_TRUE(server->WriteAll(io, "x").ok());
+        char room[1];
+        EXPECT_EQ(client->Read(io, room).value(), 1u);
+        break;
+      }
+    }
+  });
+}
+
+}  // namespace
+}  // namespace weft
