@@ -1,0 +1,173 @@
+// What the primitives are made of, chosen by their backend: plain atomics and
+// a plain lock, or ones at which a deterministic backend may let another task
+// run first.
+//
+//   template <class Atomics>
+//   class LatchCore {
+//     typename Atomics::template Atomic<uint32_t> count_;
+//     typename Atomics::Lock lock_;
+//   };
+//
+// A backend that explores schedules says `using Atomics = ExploredAtomics`;
+// every other one gets NativeAtomics, which are the standard library's types
+// and cost nothing more. The code is one: what is explored is what ships.
+#ifndef WEFT_RUNTIME_INTERNAL_ATOMICS_H_
+#define WEFT_RUNTIME_INTERNAL_ATOMICS_H_
+
+#include <atomic>
+#include <mutex>
+
+#include "absl/base/thread_annotations.h"
+
+namespace weft::internal {
+
+// Decides who runs at each access to an ExploredAtomics object. All calls come
+// from tasks of the exploring backend, on its one thread.
+class Explorer {
+ public:
+  // Before an access to `object`: others may run now.
+  virtual void Point(const void* object) = 0;
+  // Returns when `lock`, which is held, may be free.
+  virtual void WaitForLock(const void* lock) = 0;
+  // After `lock` was let go: those who wait for it may try again.
+  virtual void LockReleased(const void* lock) = 0;
+
+ protected:
+  ~Explorer() = default;
+};
+
+// The explorer of the task that runs on this thread; null outside of tasks of
+// an exploring backend, where accesses are plain.
+inline thread_local Explorer* current_explorer = nullptr;
+
+struct NativeAtomics {
+  template <class T>
+  using Atomic = std::atomic<T>;
+  // Guards a few instructions at a time; never held while a task parks.
+  using Lock = std::mutex;
+};
+
+// A scheduling point before each access, which is then sequentially
+// consistent: one thread runs all tasks. The order that the caller asked for
+// is therefore dropped here; hardware and ThreadSanitizer look after it.
+template <class T>
+class ExploredAtomic {
+ public:
+  ExploredAtomic() = default;
+  constexpr ExploredAtomic(T value) : value_(value) {}  // as std::atomic
+  ExploredAtomic(const ExploredAtomic&) = delete;
+  ExploredAtomic& operator=(const ExploredAtomic&) = delete;
+
+  T load(std::memory_order = std::memory_order_seq_cst) const {
+    Point();
+    return value_.load(std::memory_order_relaxed);
+  }
+  void store(T value, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    value_.store(value, std::memory_order_relaxed);
+  }
+  T exchange(T value, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.exchange(value, std::memory_order_relaxed);
+  }
+  bool compare_exchange_strong(T& expected, T desired,
+                               std::memory_order = std::memory_order_seq_cst,
+                               std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.compare_exchange_strong(expected, desired,
+                                          std::memory_order_relaxed);
+  }
+  bool compare_exchange_weak(T& expected, T desired,
+                             std::memory_order = std::memory_order_seq_cst,
+                             std::memory_order = std::memory_order_seq_cst) {
+    return compare_exchange_strong(expected, desired);
+  }
+  T fetch_add(T count, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.fetch_add(count, std::memory_order_relaxed);
+  }
+  T fetch_sub(T count, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.fetch_sub(count, std::memory_order_relaxed);
+  }
+  T fetch_or(T bits, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.fetch_or(bits, std::memory_order_relaxed);
+  }
+  T fetch_and(T bits, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.fetch_and(bits, std::memory_order_relaxed);
+  }
+
+  // The word itself, for FutexWait and FutexWake.
+  const std::atomic<T>& word() const { return value_; }
+
+ private:
+  void Point() const {
+    if (current_explorer != nullptr) current_explorer->Point(this);
+  }
+
+  std::atomic<T> value_;
+};
+
+// A lock whose waiting is the explorer's: others run while it is held.
+class ABSL_LOCKABLE ExploredLock {
+ public:
+  ExploredLock() = default;
+  ExploredLock(const ExploredLock&) = delete;
+  ExploredLock& operator=(const ExploredLock&) = delete;
+
+  void lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+    if (current_explorer != nullptr) {
+      current_explorer->Point(this);
+      while (held_) current_explorer->WaitForLock(this);
+    }
+    held_ = true;
+  }
+  bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    if (current_explorer != nullptr) current_explorer->Point(this);
+    if (held_) return false;
+    held_ = true;
+    return true;
+  }
+  void unlock() ABSL_UNLOCK_FUNCTION() {
+    held_ = false;
+    if (current_explorer != nullptr) current_explorer->LockReleased(this);
+  }
+
+ private:
+  bool held_ = false;
+};
+
+struct ExploredAtomics {
+  template <class T>
+  using Atomic = ExploredAtomic<T>;
+  using Lock = ExploredLock;
+};
+
+// The word of an atomic of either kind, for FutexWait and FutexWake.
+template <class T>
+const std::atomic<T>& WordOf(const std::atomic<T>& atomic) {
+  return atomic;
+}
+template <class T>
+const std::atomic<T>& WordOf(const ExploredAtomic<T>& atomic) {
+  return atomic.word();
+}
+
+template <class B>
+struct AtomicsOfBackend {
+  using type = NativeAtomics;
+};
+template <class B>
+requires requires { typename B::Atomics; }
+struct AtomicsOfBackend<B> {
+  using type = typename B::Atomics;
+};
+// What the primitives of backend B are made of.
+template <class B>
+using AtomicsOf = typename AtomicsOfBackend<B>::type;
+
+}  // namespace weft::internal
+
+#endif  // WEFT_RUNTIME_INTERNAL_ATOMICS_H_
