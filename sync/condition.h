@@ -30,6 +30,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/condition_core.h"
@@ -117,7 +118,7 @@ class Condition {
     return status;
   }
 
-  internal::ConditionCore core_;
+  internal::ConditionCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft
