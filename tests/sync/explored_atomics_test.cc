@@ -248,7 +248,8 @@ TEST_F(ExploredCoresOnThreadedTest, ChannelBroadcastAndSelectAreExplored) {
   TimerBranch<Explored> timer{Duration(0)};
   const std::array<SelectBranch<Explored>*, 4> all = {&set, &receive_all,
                                                       &receive, &timer};
-  EXPECT_GE(PointsIn([&] { EXPECT_EQ(*RunSelect(io_, all), 2u); }), 3u);
+  // The channel's lock; which others are looked at before it is left to chance.
+  EXPECT_GE(PointsIn([&] { EXPECT_EQ(*RunSelect(io_, all), 2u); }), 1u);
   EXPECT_EQ(received, 7);
 
   EXPECT_GE(PointsIn([&] {
