@@ -9,8 +9,10 @@
 //   queue.push_back(item);
 //   not_empty.NotifyOne(io);
 //
-// **Threads.** Wait: tasks of backend B. Notify: any thread. It may be
-// destroyed once nobody waits; a task that was notified waits no longer.
+// **Threads.** Wait: tasks of backend B. Notify: any thread, with or without
+// the mutex, once the change that it tells of was made under the mutex; else a
+// task that is about to wait may miss both. It may be destroyed once nobody
+// waits; a task that was notified waits no longer.
 //
 // **Cancelling.** Wait is a cancellation point; in a cancelled scope it returns
 // at once. Relocking the mutex is none, so the mutex is held again whatever
