@@ -7,13 +7,13 @@
 #include <sys/uio.h>
 
 #include <array>
-#include <cerrno>
 #include <climits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "weft/net/internal/socket.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/operation.h"
 #include "weft/runtime/status.h"
 
@@ -22,6 +22,7 @@ namespace {
 
 using weft::internal::Misuse;
 using weft::internal::ResultStatus;
+using weft::internal::SocketsOf;
 
 #ifdef NDEBUG
 constexpr bool kCheckTurns = false;
@@ -117,13 +118,22 @@ class Remainder {
   std::array<iovec, TcpStream::kMaxPieces> vector_;
 };
 
+int64_t BlockAndCloseOnExec(int fd) {
+  weft::internal::Sockets& sockets = SocketsOf(fd);
+  const int64_t flags = sockets.Control(fd, F_GETFL, 0);
+  if (flags < 0) return flags;
+  const int64_t result =
+      sockets.Control(fd, F_SETFL, static_cast<int>(flags) & ~O_NONBLOCK);
+  return result < 0 ? result : sockets.Control(fd, F_SETFD, FD_CLOEXEC);
+}
+
 }  // namespace
 
 absl::StatusOr<TcpStream> TcpStream::Connect(Io& io, const SocketAddress& peer,
                                              const ConnectOptions& options) {
-  TcpStream stream(
-      Descriptor(socket(peer.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)), peer);
-  if (stream.fd() < 0) return stream.Error("connect", -errno);
+  const int64_t opened = internal::OpenTcp(peer.family(), 0);
+  if (opened < 0) return internal::CallStatus("connect", peer, opened);
+  TcpStream stream(Descriptor(static_cast<int>(opened)), peer);
   if (options.local_address.has_value()) {
     const SocketAddress& local = *options.local_address;
     // Lets connect choose the port: bind would need one that is free towards
@@ -131,9 +141,10 @@ absl::StatusOr<TcpStream> TcpStream::Connect(Io& io, const SocketAddress& peer,
     const int64_t deferred = internal::SetOption(stream.fd(), IPPROTO_IP,
                                                  IP_BIND_ADDRESS_NO_PORT, 1);
     if (deferred < 0) return stream.Error("connect", deferred);
-    if (bind(stream.fd(), local.data(), local.size()) != 0) {
-      return ErrnoStatus(errno, absl::StrCat("connect ", peer.ToString(),
-                                             " from ", local.ToString()));
+    const int64_t bound = internal::Bind(stream.fd(), local);
+    if (bound < 0) {
+      return ResultStatus(bound, absl::StrCat("connect ", peer.ToString(),
+                                              " from ", local.ToString()));
     }
   }
   const int64_t result =
@@ -155,11 +166,8 @@ absl::StatusOr<TcpStream> TcpStream::Adopt(Descriptor descriptor) {
   }
   if (result == 0) result = internal::PeerAddress(fd, peer);
   if (result < 0) return ResultStatus(result, what);
-  const int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
-      fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-    return ErrnoStatus(errno, what);
-  }
+  result = BlockAndCloseOnExec(fd);
+  if (result < 0) return ResultStatus(result, what);
   return TcpStream(std::move(descriptor), peer);
 }
 
@@ -268,8 +276,9 @@ absl::Status TcpStream::Shutdown(ShutdownMode mode) {
   const int how = mode == ShutdownMode::kRead    ? SHUT_RD
                   : mode == ShutdownMode::kWrite ? SHUT_WR
                                                  : SHUT_RDWR;
-  if (shutdown(fd(), how) == 0) return absl::OkStatus();
-  return Error("shut down", -errno);
+  const int64_t result = SocketsOf(fd()).Shutdown(fd(), how);
+  if (result == 0) return absl::OkStatus();
+  return Error("shut down", result);
 }
 
 absl::Status TcpStream::SetNoDelay(bool on) {
@@ -310,10 +319,13 @@ absl::Status TcpStream::SetReceiveBuffer(size_t size) {
 
 absl::Status TcpStream::SetResetOnClose(bool on) {
   const linger value{.l_onoff = on ? 1 : 0, .l_linger = 0};
-  if (setsockopt(fd(), SOL_SOCKET, SO_LINGER, &value, sizeof(value)) == 0) {
-    return absl::OkStatus();
-  }
-  return Error("set reset on close of", -errno);
+  const int64_t result =
+      SocketsOf(fd()).SetOption(fd(), {.level = SOL_SOCKET,
+                                       .name = SO_LINGER,
+                                       .value = &value,
+                                       .size = sizeof(value)});
+  if (result == 0) return absl::OkStatus();
+  return Error("set reset on close of", result);
 }
 
 absl::StatusOr<SocketAddress> TcpStream::local_address() const {
@@ -324,7 +336,7 @@ absl::StatusOr<SocketAddress> TcpStream::local_address() const {
 }
 
 absl::Status TcpStream::Error(const char* call, int64_t result) const {
-  return ResultStatus(result, absl::StrCat(call, " ", peer_.ToString()));
+  return internal::CallStatus(call, peer_, result);
 }
 
 absl::Status TcpStream::SetOption(int level, int option, int value,
