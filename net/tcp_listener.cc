@@ -12,6 +12,8 @@
 namespace weft::net {
 namespace {
 
+using internal::SharedSocket;
+
 // Errors that accept(2) reports of a connection rather than of the listener:
 // with them the connection is gone.
 bool IsOfOneConnection(int64_t result) {
@@ -65,12 +67,13 @@ absl::StatusOr<TcpListener> TcpListener::Bind(Io& /*io*/,
 }
 
 absl::StatusOr<TcpStream> TcpListener::Accept(Io& io) {
+  const SharedSocket::Turn turn(socket_, SharedSocket::kOther);
   for (;;) {
     sockaddr_storage storage;
     socklen_t size = sizeof(storage);
     auto* const name = reinterpret_cast<sockaddr*>(&storage);
-    const int64_t result = io.Perform(
-        op::Accept{.fd = fd(), .address = name, .address_length = &size});
+    const int64_t result = turn.Outcome(io.Perform(
+        op::Accept{.fd = turn.fd(), .address = name, .address_length = &size}));
     if (result >= 0) {
       Descriptor descriptor(static_cast<int>(result));
       const auto peer = SocketAddress::FromSockaddr(name, size);

@@ -47,7 +47,9 @@ class Sockets {
   virtual int64_t Open(const SocketKind& kind) = 0;
   virtual int64_t Bind(int fd, const sockaddr* address, socklen_t size) = 0;
   virtual int64_t Listen(int fd, int backlog) = 0;
-  // `how` is SHUT_RD, SHUT_WR or SHUT_RDWR.
+  // `how` is SHUT_RD, SHUT_WR or SHUT_RDWR. Operations that wait in that
+  // direction end, and later ones do not wait; SHUT_RDWR on a listening socket
+  // does that to Accept.
   virtual int64_t Shutdown(int fd, int how) = 0;
   virtual int64_t SetOption(int fd, const SocketOption& option) = 0;
   virtual int64_t GetOption(int fd, SocketOptionRoom& option) = 0;
