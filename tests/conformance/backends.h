@@ -29,6 +29,8 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -39,10 +41,25 @@
 
 namespace weft::testing {
 
+// A backend or driver to test. What it says of itself is all that a test may
+// tell it apart by:
+//
+//   Io, options()       the class, and how instances of it are made
+//   kName               of the tests
+//   kBackend, kDriver   as in Io::Describe
+//   kKernel             runs on the kernel: descriptors, real time and threads
+//                       of the host program mean something to it
+//   kOneWorker          no two tasks run at the same moment
+//   kManyTasks          how many blocked tasks it can be expected to have
+
 struct ThreadedConfig {
   using Io = Threaded;
   static constexpr const char* kName = "Threaded";
+  static constexpr const char* kBackend = "threaded";
+  static constexpr const char* kDriver = "";
+  static constexpr bool kKernel = true;
   static constexpr bool kOneWorker = false;
+  static constexpr uint32_t kManyTasks = 200;
   static Options options() { return {}; }
 };
 
@@ -53,22 +70,46 @@ inline Options EventedOptions(DriverKind driver, uint32_t workers) {
   return options;
 }
 
-struct EventedUring1 {
+struct EventedUring {
   using Io = Evented;
+  static constexpr const char* kBackend = "evented";
+  static constexpr const char* kDriver = "uring";
+  static constexpr bool kKernel = true;
+  static constexpr uint32_t kManyTasks = 10000;
+};
+
+struct EventedUring1 : EventedUring {
   static constexpr const char* kName = "EventedUring1";
   static constexpr bool kOneWorker = true;
   static Options options() { return EventedOptions(DriverKind::kUring, 1); }
 };
 
-struct EventedUring2 {
-  using Io = Evented;
+struct EventedUring2 : EventedUring {
   static constexpr const char* kName = "EventedUring2";
   static constexpr bool kOneWorker = false;
   static Options options() { return EventedOptions(DriverKind::kUring, 2); }
 };
 
-// The one list of all backends and drivers.
-using Backends = ::testing::Types<ThreadedConfig, EventedUring1, EventedUring2>;
+template <class... Configs>
+class ConfigLists {
+  template <class Config>
+  using IfKernel =
+      std::conditional_t<Config::kKernel, std::tuple<Config>, std::tuple<>>;
+  template <class... Chosen>
+  static ::testing::Types<Chosen...> ToTypes(std::tuple<Chosen...>);
+
+ public:
+  using All = ::testing::Types<Configs...>;
+  using Kernel = decltype(ToTypes(std::tuple_cat(IfKernel<Configs>()...)));
+};
+
+// The one list of all backends and drivers: a new one is added here.
+using Configured = ConfigLists<ThreadedConfig, EventedUring1, EventedUring2>;
+
+// For what is said in terms of tasks, scopes and primitives alone.
+using Backends = Configured::All;
+// For what needs descriptors, real time, /proc or threads of the host program.
+using KernelBackends = Configured::Kernel;
 
 struct BackendNames {
   template <class Config>

@@ -147,7 +147,7 @@ class Waits {
 
 template <class Config>
 class CancelTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(CancelTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(CancelTest, testing::KernelBackends, testing::BackendNames);
 
 TYPED_TEST(CancelTest, CancelEndsEachWait) {
   using B = typename TypeParam::Io;

@@ -28,6 +28,12 @@ template <class Config>
 class ConditionTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(ConditionTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using ConditionKernelTest = ConditionTest<Config>;
+TYPED_TEST_SUITE(ConditionKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 // The use that the header shows.
 template <Backend B>
 class Queue {
@@ -251,7 +257,7 @@ TYPED_TEST(ConditionTest, NotifierMayDestroyItAfterNotifyAll) {
   });
 }
 
-TYPED_TEST(ConditionTest, TwoInstancesShareOne) {
+TYPED_TEST(ConditionKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();

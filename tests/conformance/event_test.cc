@@ -26,6 +26,12 @@ template <class Config>
 class EventTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(EventTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using EventKernelTest = EventTest<Config>;
+TYPED_TEST_SUITE(EventKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(EventTest, WaitReturnsAtOnceWhileSet) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -130,7 +136,7 @@ TYPED_TEST(EventTest, CancelledScopeDoesNotWaitForASetEvent) {
   });
 }
 
-TYPED_TEST(EventTest, AnyThreadMaySetIt) {
+TYPED_TEST(EventKernelTest, AnyThreadMaySetIt) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> io = MakeIo<TypeParam>();
   Event<B> event;
@@ -142,7 +148,7 @@ TYPED_TEST(EventTest, AnyThreadMaySetIt) {
   setter.join();
 }
 
-TYPED_TEST(EventTest, TwoInstancesShareOne) {
+TYPED_TEST(EventKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();

@@ -47,7 +47,7 @@ using testing::WaitWatch;
 
 template <class Config>
 class OperationTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(OperationTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(OperationTest, testing::KernelBackends, testing::BackendNames);
 
 int64_t Read(Io& io, int fd, std::string& text, size_t size,
              off_t offset = op::kCurrentPosition) {
@@ -524,9 +524,8 @@ TYPED_TEST(OperationTest, BackendDescribesItself) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     const Description description = io.Describe();
-    const bool threaded = std::is_same_v<B, Threaded>;
-    EXPECT_EQ(description.backend, threaded ? "threaded" : "evented");
-    EXPECT_EQ(description.driver, threaded ? "" : "uring");
+    EXPECT_EQ(description.backend, TypeParam::kBackend);
+    EXPECT_EQ(description.driver, TypeParam::kDriver);
     EXPECT_EQ(description.workers, TypeParam::options().workers.value_or(0));
     EXPECT_FALSE(description.details.empty());
     EXPECT_EQ(description.details.find('\n'), std::string::npos);

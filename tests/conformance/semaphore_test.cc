@@ -28,6 +28,12 @@ template <class Config>
 class SemaphoreTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(SemaphoreTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using SemaphoreKernelTest = SemaphoreTest<Config>;
+TYPED_TEST_SUITE(SemaphoreKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(SemaphoreTest, CountsPermits) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -200,7 +206,7 @@ TYPED_TEST(SemaphoreTest, PermitIsNotLostToACancel) {
   });
 }
 
-TYPED_TEST(SemaphoreTest, AnyThreadMayRelease) {
+TYPED_TEST(SemaphoreKernelTest, AnyThreadMayRelease) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> io = MakeIo<TypeParam>();
   Semaphore<B> semaphore(0, 1);
@@ -212,7 +218,7 @@ TYPED_TEST(SemaphoreTest, AnyThreadMayRelease) {
   releaser.join();
 }
 
-TYPED_TEST(SemaphoreTest, TwoInstancesShareOne) {
+TYPED_TEST(SemaphoreKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();
