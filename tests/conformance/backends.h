@@ -10,13 +10,17 @@
 //     weft::testing::RunOn<TypeParam>([](B& io) { ... });
 //   }
 //
-// Every test has a watchdog, and fails if it leaves a descriptor or a thread
-// behind.
+// Every test has a watchdog, and fails if it leaves a descriptor, a thread or
+// a signal handler behind. Tasks, stacks, timers and operations are counted by
+// the backends themselves: the program ends if one is left when an instance
+// does.
 #ifndef WEFT_TESTS_CONFORMANCE_BACKENDS_H_
 #define WEFT_TESTS_CONFORMANCE_BACKENDS_H_
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -164,9 +168,18 @@ class Watchdog {
 
 // What a test must leave as it found it.
 struct ProcessCensus {
+  static constexpr int kSignals = 64;
+
   static ProcessCensus Take() {
-    return {.descriptors = Entries("/proc/self/fd"),
-            .threads = Entries("/proc/self/task")};
+    ProcessCensus census = {.descriptors = Entries("/proc/self/fd"),
+                            .threads = Entries("/proc/self/task")};
+    for (int i = 0; i < kSignals; ++i) {
+      struct sigaction action = {};
+      sigaction(i + 1, nullptr, &action);
+      census.handlers[static_cast<size_t>(i)] = action.sa_handler;
+    }
+    pthread_sigmask(SIG_BLOCK, nullptr, &census.blocked);
+    return census;
   }
   static size_t Entries(const char* folder) {
     size_t count = 0;
@@ -177,8 +190,24 @@ struct ProcessCensus {
     return count;
   }
 
+  // Fails the test where `*this`, taken later, differs from `before`.
+  void ExpectAsIn(const ProcessCensus& before) const {
+    EXPECT_EQ(descriptors, before.descriptors) << "descriptors leaked";
+    EXPECT_EQ(threads, before.threads) << "threads leaked";
+    for (size_t i = 0; i < kSignals; ++i) {
+      EXPECT_EQ(handlers[i], before.handlers[i])
+          << "the handler of signal " << i + 1 << " was changed";
+      EXPECT_EQ(sigismember(&blocked, static_cast<int>(i) + 1),
+                sigismember(&before.blocked, static_cast<int>(i) + 1))
+          << "signal " << i + 1 << " was blocked or let through";
+    }
+  }
+
   size_t descriptors;
   size_t threads;
+  // What each signal does, and whether the calling thread blocks it.
+  std::array<void (*)(int), kSignals> handlers = {};
+  sigset_t blocked = {};
 };
 
 template <class Config>
@@ -195,7 +224,7 @@ class ConformanceTest : public ::testing::Test {
       std::this_thread::yield();
       after = ProcessCensus::Take();
     }
-    EXPECT_EQ(after.descriptors, before_.descriptors) << "descriptors leaked";
+    after.ExpectAsIn(before_);
   }
 
  private:

@@ -48,6 +48,7 @@ class Storm {
     thread_.join();
     // Discards those that are still on their way.
     Handle(SIG_IGN);
+    Handle(SIG_DFL);
   }
 
  private:
