@@ -67,35 +67,6 @@ TYPED_TEST(EventTest, SetLetsAWaiterGo) {
   });
 }
 
-// X3: an event was reset while sixteen tasks waited on it.
-TYPED_TEST(EventTest, ResetUnderSixteenWaitersIsHarmless) {
-  using B = typename TypeParam::Io;
-  RunOn<TypeParam>([](B& io) {
-    constexpr size_t kWaiters = 16;
-    Event<B> event;
-    std::atomic<int> released = 0;
-    TaskGroup<B> group(io);
-    for (size_t i = 0; i < kWaiters; ++i) {
-      group.Spawn([&](B& own) {
-        EXPECT_TRUE(event.Wait(own).ok());
-        ++released;
-      });
-    }
-    YieldUntil(io, [&] { return event.waiters() == kWaiters; });
-    event.Reset();
-    for (int i = 0; i < 10; ++i) io.Yield();
-    EXPECT_EQ(released, 0);
-    EXPECT_EQ(event.waiters(), kWaiters);
-    // All that wait now are let go, though it is reset before they run.
-    event.Set(io);
-    event.Reset();
-    EXPECT_TRUE(group.Await(io).ok());
-    EXPECT_EQ(released, 16);
-    EXPECT_FALSE(event.IsSet());
-    EXPECT_TRUE(absl::IsDeadlineExceeded(event.WaitFor(io, 0ns)));
-  });
-}
-
 TYPED_TEST(EventTest, CancelledWaiterReturnsAndOthersAreStillLetGo) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {

@@ -403,27 +403,6 @@ TYPED_TEST(OperationTest, ErrorsAreThoseOfTheSystemCall) {
   });
 }
 
-// C7
-TYPED_TEST(OperationTest, WritingToAClosedPeerIsEpipeAndNoSignal) {
-  using B = typename TypeParam::Io;
-  RunOn<TypeParam>([](B& io) {
-    SocketPair pair;
-    pair.second.Close();
-    EXPECT_EQ(Send(io, pair.first.fd(), "x"), -EPIPE);
-    iovec part = {.iov_base = const_cast<char*>("x"), .iov_len = 1};
-    msghdr message = {};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    EXPECT_EQ(
-        io.Perform(op::SendMessage{.fd = pair.first.fd(), .message = &message}),
-        -EPIPE);
-    EXPECT_EQ(Write(io, pair.first.fd(), "x"), -EPIPE);
-    Pipe pipe;
-    pipe.read.Close();
-    EXPECT_EQ(Write(io, pipe.write.fd(), "x"), -EPIPE);
-  });
-}
-
 void SetNonBlocking(int fd) {
   ASSERT_EQ(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK), 0);
 }
