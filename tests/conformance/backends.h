@@ -125,8 +125,11 @@ struct BackendNames {
 // Ends the program with a message if a test does not end.
 class Watchdog {
  public:
-  explicit Watchdog(std::string what)
-      : what_(std::move(what)), thread_([this] { Watch(); }) {
+  // `more` is added to the usual limit.
+  Watchdog(std::string what, std::chrono::seconds more)
+      : what_(std::move(what)),
+        limit_(Limit() + more),
+        thread_([this] { Watch(); }) {
     // The descriptors that a sanitizer opens while a thread starts are not to
     // be counted.
     std::unique_lock lock(mutex_);
@@ -152,13 +155,14 @@ class Watchdog {
     std::unique_lock lock(mutex_);
     watching_ = true;
     changed_.notify_one();
-    if (changed_.wait_for(lock, Limit(), [this] { return done_; })) return;
+    if (changed_.wait_for(lock, limit_, [this] { return done_; })) return;
     std::fprintf(stderr, "%s hangs: it did not end within %lld s\n",
-                 what_.c_str(), static_cast<long long>(Limit().count()));
+                 what_.c_str(), static_cast<long long>(limit_.count()));
     std::abort();
   }
 
   const std::string what_;
+  const std::chrono::seconds limit_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool watching_ = false;
@@ -215,7 +219,12 @@ class ConformanceTest : public ::testing::Test {
  protected:
   // A death test runs its statement in a new process: a fork of a process
   // with several threads could not start any.
-  ConformanceTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+  //
+  // `more` is how much longer than others the test may take.
+  explicit ConformanceTest(std::chrono::seconds more = {})
+      : watchdog_(Name(), more) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
 
   void TearDown() override {
     // A thread that was joined stays in the list for a moment.
@@ -235,7 +244,7 @@ class ConformanceTest : public ::testing::Test {
   }
 
   // Reports a thread that never ends, too.
-  Watchdog watchdog_{Name()};
+  Watchdog watchdog_;
   const ProcessCensus before_ = ProcessCensus::Take();
 };
 
