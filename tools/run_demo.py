@@ -204,8 +204,8 @@ def check(result, options):
             (result["slow_subscribers_cut"] != 1,
              f"{result['slow_subscribers_cut']} subscribers were cut off, "
              "expected the slow one"),
-            (faults != FAULTY,
-             f"{faults} connection faults, expected {FAULTY}"),
+            (faults < FAULTY,
+             f"{faults} connection faults, expected at least {FAULTY}"),
             (backend == "threaded" and result["threads"] < options.upstreams,
              f"{result['threads']} threads for {options.upstreams} upstreams"),
             (backend == "evented"

@@ -54,7 +54,7 @@ class FrameReaderTest : public testing::TestWithParam<weft::BackendKind> {
 TEST_P(FrameReaderTest, FindsFramesHoweverTheyAreSplit) {
   Run([](auto& io) {
     Connection connection = Connect(io);
-    FrameReader reader(connection.reader, kLong);
+    FrameReader reader(connection.reader);
     const std::string both = FrameOf(1) + FrameOf(2);
     for (size_t split = 1; split < both.size(); ++split) {
       ASSERT_TRUE(connection.writer.WriteAll(io, both.substr(0, split)).ok());
@@ -82,7 +82,7 @@ TEST_P(FrameReaderTest, KeepsUpWithMoreThanItsBufferHolds) {
       for (uint64_t i = 1; i <= kCount; ++i) bytes += FrameOf(i);
       return connection.writer.WriteAll(io, bytes);
     });
-    FrameReader reader(connection.reader, kLong);
+    FrameReader reader(connection.reader);
     for (uint64_t i = 1; i <= kCount; ++i) {
       ASSERT_EQ(reader.Next(io).value()->sequence, i);
     }
@@ -97,7 +97,7 @@ TEST_P(FrameReaderTest, EndWithinAFrameIsAnErrorAtEveryOffset) {
       Connection connection = Connect(io);
       ASSERT_TRUE(connection.writer.WriteAll(io, frame.substr(0, size)).ok());
       connection.writer.Close();
-      FrameReader reader(connection.reader, kLong);
+      FrameReader reader(connection.reader);
       EXPECT_TRUE(absl::IsOutOfRange(reader.Next(io).status())) << size;
     }
   });
@@ -108,7 +108,7 @@ TEST_P(FrameReaderTest, GivesUpOnAFrameThatStalls) {
     Connection connection = Connect(io);
     ASSERT_TRUE(connection.writer.WriteAll(io, FrameOf(1)).ok());
     ASSERT_TRUE(connection.writer.WriteAll(io, FrameOf(2).substr(0, 5)).ok());
-    FrameReader reader(connection.reader, milliseconds(20));
+    FrameReader reader(connection.reader, {.frame = milliseconds(20)});
     EXPECT_EQ(reader.Next(io).value()->sequence, 1u);
     EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
   });
