@@ -46,7 +46,7 @@ absl::StatusOr<size_t> FrameReader::Fill(weft::Io& io) {
       io, kept > 0 ? *frame_deadline_ : weft::After(io.Now(), limits_.silence));
   const absl::StatusOr<size_t> received = stream_.Read(io, room);
   if (received.ok()) end_ += *received;
-  if (!absl::IsDeadlineExceeded(received.status()) || !deadline.expired()) {
+  if (received.ok() || !deadline.fired()) {
     return received;
   }
   return absl::DeadlineExceededError(absl::StrCat(

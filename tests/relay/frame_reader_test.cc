@@ -13,6 +13,7 @@
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/scope.h"
 
 namespace relay {
 namespace {
@@ -111,6 +112,49 @@ TEST_P(FrameReaderTest, GivesUpOnAFrameThatStalls) {
     FrameReader reader(connection.reader, {.frame = milliseconds(20)});
     EXPECT_EQ(reader.Next(io).value()->sequence, 1u);
     EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
+  });
+}
+
+TEST_P(FrameReaderTest, GivesUpOnSilence) {
+  Run([](auto& io) {
+    Connection connection = Connect(io);
+    FrameReader reader(connection.reader, {.silence = milliseconds(20)});
+    EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
+  });
+}
+
+TEST_P(FrameReaderTest, SilenceCountsFromTheLastMessage) {
+  Run([](auto& io) {
+    Connection connection = Connect(io);
+    constexpr weft::Duration kSilence = milliseconds(50);
+    FrameReader reader(connection.reader, {.silence = kSilence});
+    const weft::MonotonicTime start = io.Now();
+    for (uint64_t i = 1; io.Now() < start + 3 * kSilence; ++i) {
+      ASSERT_TRUE(connection.writer.WriteAll(io, FrameOf(i)).ok());
+      // What is there already is read however late it is.
+      const absl::StatusOr<std::optional<Message>> message = reader.Next(io);
+      ASSERT_TRUE(message.ok()) << message.status();
+      EXPECT_EQ((*message)->sequence, i);
+      ASSERT_TRUE(weft::Sleep(io, milliseconds(5)).ok());
+    }
+  });
+}
+
+TEST_P(FrameReaderTest, KeepsWhatItHasWhenInterruptedFromOutside) {
+  Run([](auto& io) {
+    Connection connection = Connect(io);
+    FrameReader reader(connection.reader, {.frame = kLong, .silence = kLong});
+    const std::string frame = FrameOf(1);
+    for (const size_t split : {size_t{0}, frame.size() / 2}) {
+      ASSERT_TRUE(connection.writer.WriteAll(io, frame.substr(0, split)).ok());
+      {
+        const weft::Deadline deadline(io, milliseconds(20));
+        EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
+        EXPECT_TRUE(deadline.fired());
+      }
+      ASSERT_TRUE(connection.writer.WriteAll(io, frame.substr(split)).ok());
+      EXPECT_EQ(reader.Next(io).value()->sequence, 1u);
+    }
   });
 }
 

@@ -44,6 +44,9 @@ absl::Status Actor::Serve(weft::Evented& io, weft::MonotonicTime start,
   TcpStream& stream = connection.stream;
   FrameReader reader(stream);
   absl::Status status = Replay(io, connection);
+  // While it was away it had nothing to say: what it would have said all at
+  // once could be more than the queue of a subscriber holds.
+  while (start + next_ < io.Now()) next_ = schedule_.Next();
   weft::MonotonicTime heartbeat = io.Now() + plan_.heartbeat;
   while (status.ok()) {
     const weft::MonotonicTime end = start + plan_.length();
@@ -88,21 +91,16 @@ absl::Status Actor::Replay(weft::Evented& io, Connection& connection) {
 absl::Status Actor::TakeAcks(weft::Evented& io, FrameReader& reader,
                              weft::MonotonicTime until) {
   for (;;) {
-    {
-      const weft::Deadline deadline(io, until);
-      const absl::StatusOr<std::optional<Message>> message = reader.Next(io);
-      if (message.ok()) {
-        if (!message->has_value()) {
-          return absl::OutOfRangeError("the relay has closed");
-        }
-        absl::Status status = Acknowledge(**message);
-        if (!status.ok()) return status;
-        continue;
-      }
-      if (!deadline.expired()) return message.status();
+    const weft::Deadline deadline(io, until);
+    const absl::StatusOr<std::optional<Message>> message = reader.Next(io);
+    if (!message.ok()) {
+      return deadline.fired() ? absl::OkStatus() : message.status();
     }
-    // Unless something further out wants it to end, it is time to go on.
-    return weft::CheckCancelled(io);
+    if (!message->has_value()) {
+      return absl::OutOfRangeError("the relay has closed");
+    }
+    absl::Status status = Acknowledge(**message);
+    if (!status.ok()) return status;
   }
 }
 
