@@ -48,13 +48,16 @@ struct UpstreamContext {
 template <weft::Backend B>
 class Upstream {
  public:
-  Upstream(const UpstreamContext<B>& context, uint32_t index)
-      : context_(context), config_(context.config), index_(index) {}
+  // The waits before connects depend on `seed`.
+  Upstream(const UpstreamContext<B>& context, uint32_t index, uint64_t seed)
+      : context_(context),
+        config_(context.config),
+        index_(index),
+        backoff_(context.config.retry, seed) {}
 
   // Follows the upstream to its end message, or until cancelled.
   void Follow(B& io) {
-    Backoff backoff(config_.retry, io.Random());
-    while (!FollowOnce(io, backoff) && weft::Sleep(io, backoff.Next()).ok()) {
+    while (!FollowOnce(io) && weft::Sleep(io, backoff_.Next()).ok()) {
     }
   }
 
@@ -64,7 +67,7 @@ class Upstream {
 
   // One connection, from its beginning to its end. Returns whether it was the
   // last.
-  bool FollowOnce(B& io, Backoff& backoff) {
+  bool FollowOnce(B& io) {
     absl::StatusOr<weft::net::TcpStream> stream = Connect(io);
     if (!stream.ok()) {
       return Report(ConnectFaultOf(stream.status()), stream.status());
@@ -73,7 +76,7 @@ class Upstream {
     const absl::Cleanup uncount = [&] { --context_.counters.connected_now; };
     const weft::MonotonicTime start = io.Now();
     const absl::Status status = TakeEvents(io, *stream);
-    backoff.Lasted(io.Now() - start);
+    backoff_.Lasted(io.Now() - start);
     return status.ok() || Report(FaultOf(status), status);
   }
 
@@ -170,6 +173,7 @@ class Upstream {
   const UpstreamContext<B> context_;
   const Config& config_;
   const uint32_t index_;
+  Backoff backoff_;
   uint64_t last_ = 0;          // number of the last event that was handed on
   uint64_t acknowledged_ = 0;  // as it was last written
   bool was_connected_ = false;

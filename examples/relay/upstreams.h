@@ -32,8 +32,9 @@ class Upstreams {
   // somebody cancels.
   void Follow(B& io) {
     for (uint32_t index = 0; index < context_.config.upstreams; ++index) {
-      const bool started = tasks_.Spawn({.name = "upstream"}, [&, index] {
-        Upstream<B>(context_, index).Follow(io);
+      const uint64_t seed = io.Random();
+      const bool started = tasks_.Spawn({.name = "upstream"}, [&, index, seed] {
+        Upstream<B>(context_, index, seed).Follow(io);
       });
       if (!started) {
         context_.counters.Report(

@@ -148,13 +148,16 @@ class Trouble(RelayTest):
 
     def test_refused_tasks_are_counted_and_the_others_go_on(self):
         _, address = self.listen()
+        last_report = "relay: more faults are counted only\n"
         for backend in BACKENDS:
             with self.subTest(backend=backend):
                 relay, _ = self.start_relay(backend, address, 60,
                                             "--max_tasks=30")
                 # It is said of the first twenty.
-                reports = list(iter(relay.stderr.readline,
-                                    "relay: more faults are counted only\n"))
+                reports = []
+                while (line := relay.stderr.readline()) != last_report:
+                    self.assertTrue(line, "the relay has ended")
+                    reports.append(line)
                 relay.send_signal(signal.SIGTERM)
                 code, out, err = self.end(relay)
                 self.assertEqual(code, 0, err)
