@@ -34,7 +34,7 @@ absl::Status Actor::Play(weft::Evented& io, weft::MonotonicTime start) {
   for (;;) {
     absl::StatusOr<Connection> connection = connections_.Receive(io);
     if (!connection.ok()) return connection.status();
-    const absl::Status status = Serve(io, start, *connection);
+    absl::Status status = Serve(io, start, *connection);
     if (!IsLost(status)) return status;
   }
 }

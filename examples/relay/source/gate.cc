@@ -40,8 +40,9 @@ absl::StatusOr<Gate> Gate::Make(weft::Io& io) {
 
 absl::Status Gate::Open(weft::Io& io) {
   auto listener = TcpListener::Bind(io, address_, kShared);
-  if (listener.ok()) listener_ = *std::move(listener);
-  return listener.status();
+  if (!listener.ok()) return listener.status();
+  listener_ = *std::move(listener);
+  return absl::OkStatus();
 }
 
 }  // namespace relay
