@@ -41,13 +41,13 @@ absl::Status WaitStatus(const Task& task, WakeReason reason, const char* what) {
     case WakeReason::kInterrupted:
       break;
   }
-  const Interruption interruption = task.Interrupted();
+  const Interruption interruption = task.GiveUp();
   WEFT_CHECK(interruption != Interruption::kNone);
   return InterruptionStatus(interruption, what);
 }
 
 absl::Status CheckScopes(const Task& task, const char* what) {
-  const Interruption interruption = task.Interrupted();
+  const Interruption interruption = task.GiveUp();
   if (interruption == Interruption::kNone) return absl::OkStatus();
   return InterruptionStatus(interruption, what);
 }

@@ -342,7 +342,7 @@ int64_t Worker::Perform(const Operation& operation) {
   Fiber& fiber = *running_;
   Task& task = fiber.task;
   for (;;) {
-    if (const Interruption interruption = task.Interrupted();
+    if (const Interruption interruption = task.GiveUp();
         interruption != Interruption::kNone) {
       return InterruptionResult(interruption);
     }
@@ -405,7 +405,7 @@ absl::Status Worker::SleepUntil(MonotonicTime when) {
     SleepPark park(fiber, std::min(when, task.deadline()));
     ParkFiber(park);
   }
-  return InterruptionStatus(task.Interrupted(), "sleep");
+  return InterruptionStatus(task.GiveUp(), "sleep");
 }
 
 void Worker::Yield() {

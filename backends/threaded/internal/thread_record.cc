@@ -83,7 +83,7 @@ int64_t ThreadRecord::Poll(const Task& task, int fd, short events) {
   int64_t result = 0;
   while (result == 0) {
     // After BeginPoll: a cancel that comes later finds `polling_` set.
-    if (const Interruption interruption = task.Interrupted();
+    if (const Interruption interruption = task.GiveUp();
         interruption != Interruption::kNone) {
       result = InterruptionResult(interruption);
       break;
