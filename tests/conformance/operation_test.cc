@@ -15,8 +15,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -30,7 +28,6 @@
 #include "weft/runtime/future.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/task_group.h"
-#include "weft/sync/event.h"
 #include "weft/tests/conformance/backends.h"
 #include "weft/tests/conformance/descriptors.h"
 #include "weft/tests/conformance/limits.h"
@@ -403,75 +400,6 @@ TYPED_TEST(OperationTest, ErrorsAreThoseOfTheSystemCall) {
     EXPECT_EQ(Recv(io, socket.fd(), text, 1), -ENOTCONN);
     const Descriptor full(open("/dev/full", O_WRONLY | O_CLOEXEC));
     EXPECT_EQ(Write(io, full.fd(), "x"), -ENOSPC);
-  });
-}
-
-// All readers see a byte come and one gets it; a cancel reaches the others
-// nevertheless. C1
-TYPED_TEST(OperationTest, ReadersThatFoundNothingCanBeCancelled) {
-  using B = typename TypeParam::Io;
-  RunOn<TypeParam>([](B& io) {
-    constexpr int kReaders = 4;
-    for (int round = 0; round < 50; ++round) {
-      const Pipe pipe;
-      std::array<WaitWatch, kReaders> watches;
-      TaskGroup<B> group(io);
-      std::atomic<int> got{0};
-      Event<B> first;
-      for (WaitWatch& watch : watches) {
-        group.Spawn([&](B& own) {
-          std::string text;
-          watch.Begin();
-          const int64_t n = Read(own, pipe.read.fd(), text, 1);
-          EXPECT_TRUE(n == 1 || n == -ECANCELED) << n;
-          if (n != 1) return;
-          got.fetch_add(1);
-          first.Set(own);
-        });
-      }
-      for (const WaitWatch& watch : watches) watch.AwaitParked(io);
-      EXPECT_EQ(Write(io, pipe.write.fd(), "x"), 1);
-      EXPECT_TRUE(first.Wait(io).ok());
-      group.Cancel();
-      EXPECT_TRUE(group.Await(io).ok());
-      EXPECT_EQ(got.load(), 1);
-    }
-  });
-}
-
-// All writers see room and one fills it. C1
-TYPED_TEST(OperationTest, WritersThatFoundNoRoomCanBeCancelled) {
-  using B = typename TypeParam::Io;
-  RunOn<TypeParam>([](B& io) {
-    constexpr int kWriters = 4;
-    const std::string page(4096, 'x');
-    for (int round = 0; round < 50; ++round) {
-      const Pipe pipe;
-      // A pipe of one page: it has room for one write or for none.
-      ASSERT_EQ(fcntl(pipe.write.fd(), F_SETPIPE_SZ, 4096), 4096);
-      ASSERT_EQ(Write(io, pipe.write.fd(), page), 4096);
-      std::array<WaitWatch, kWriters> watches;
-      TaskGroup<B> group(io);
-      std::atomic<int> wrote{0};
-      Event<B> first;
-      for (WaitWatch& watch : watches) {
-        group.Spawn([&](B& own) {
-          watch.Begin();
-          const int64_t n = Write(own, pipe.write.fd(), page);
-          EXPECT_TRUE(n == 4096 || n == -ECANCELED) << n;
-          if (n != 4096) return;
-          wrote.fetch_add(1);
-          first.Set(own);
-        });
-      }
-      for (const WaitWatch& watch : watches) watch.AwaitParked(io);
-      std::string text;
-      EXPECT_EQ(Read(io, pipe.read.fd(), text, 4096), 4096);
-      EXPECT_TRUE(first.Wait(io).ok());
-      group.Cancel();
-      EXPECT_TRUE(group.Await(io).ok());
-      EXPECT_EQ(wrote.load(), 1);
-    }
   });
 }
 
