@@ -271,9 +271,11 @@ struct Mover {
       case 1:
         return Count(stream.WriteVector(io, pieces));
       case 2:
-        return Count(stream.WriteAll(io, text, &moved), moved);
+        Check(stream.WriteAll(io, text, &moved));
+        return moved;
       default:
-        return Count(stream.WriteAllVector(io, pieces, &moved), moved);
+        Check(stream.WriteAllVector(io, pieces, &moved));
+        return moved;
     }
   }
 
@@ -291,7 +293,7 @@ struct Mover {
         moved = Count(stream.ReadVector(io, pieces));
         break;
       default:
-        Count(stream.ReadExactly(io, text, &moved), moved);
+        Check(stream.ReadExactly(io, text, &moved));
     }
     EXPECT_TRUE(IsPattern(at, std::span(text).first(moved))) << at;
     return moved;
@@ -301,11 +303,11 @@ struct Mover {
 
  private:
   size_t Count(const absl::StatusOr<size_t>& result) {
-    return Count(result.status(), result.ok() ? *result : 0);
+    Check(result.status());
+    return result.ok() ? *result : 0;
   }
-  size_t Count(const absl::Status& status, size_t moved) {
+  void Check(const absl::Status& status) {
     EXPECT_TRUE(status.ok() || status.code() == interruption) << status;
-    return moved;
   }
 };
 
