@@ -16,6 +16,8 @@ const char* Name(FailureKind kind) {
       return "livelock";
     case FailureKind::kLeakedTask:
       return "leak";
+    case FailureKind::kLeakedDescriptor:
+      return "descriptor";
     case FailureKind::kDivergence:
       return "divergence";
     case FailureKind::kOptions:

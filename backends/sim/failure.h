@@ -14,6 +14,7 @@ enum class FailureKind {
   kDeadlock,     // nothing can ever run again
   kLivelock,     // more points than the schedule may have
   kLeakedTask,   // the body has returned, and a task still runs
+  kLeakedDescriptor,  // the schedule has ended, and a descriptor is open
   kDivergence,   // the replay is not the schedule that was recorded
   kOptions,      // the exploration could not begin
 };

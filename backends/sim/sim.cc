@@ -7,7 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/failure.h"
+#include "weft/backends/sim/internal/network_core.h"
 #include "weft/backends/sim/internal/scheduler.h"
+#include "weft/backends/sim/network.h"
 #include "weft/backends/sim/strategy.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
@@ -52,8 +54,12 @@ Sim::Sim(const SimOptions& options, std::unique_ptr<sim::Strategy> strategy)
                              .max_tasks = options.max_tasks,
                              .unfair_steps = options.unfair_steps,
                              .max_steps = options.max_steps})),
+      core_(std::make_unique<sim::NetworkCore>(*scheduler_)),
+      network_(std::make_unique<sim::Network>(*core_)),
       strategy_(std::move(strategy)),
-      seed_(options.seed) {}
+      seed_(options.seed) {
+  scheduler_->SetWorld(*core_);
+}
 
 Sim::~Sim() = default;
 
@@ -105,7 +111,7 @@ int64_t Sim::Perform(const Operation& operation) {
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
-  return -EBADF;
+  return core_->Perform(operation);
 }
 
 absl::Status Sim::Start(Task& task) {

@@ -45,6 +45,8 @@ namespace weft {
 class Sim;
 
 namespace sim {
+class Network;
+class NetworkCore;
 class Scheduler;
 class Strategy;
 }  // namespace sim
@@ -95,7 +97,10 @@ class Sim final : public Io {
   // it goes on to its end. Outside of Explore, ends the program with `what`.
   void ReportFailure(std::string_view what);
 
-  // Performs nothing yet but the checks: no descriptor belongs to Sim.
+  // The simulated network, which is what net/ uses in tasks of a Sim; see
+  // network.h. Descriptors of the kernel are not open here.
+  sim::Network& network() { return *network_; }
+
   int64_t Perform(const Operation& operation) override;
   absl::Status Start(Task& task) override;
   void Interrupt(Task& task) override;
@@ -122,6 +127,8 @@ class Sim final : public Io {
   void Require(const char* call) const;
 
   const std::unique_ptr<sim::Scheduler> scheduler_;
+  const std::unique_ptr<sim::NetworkCore> core_;
+  const std::unique_ptr<sim::Network> network_;
   const std::unique_ptr<sim::Strategy> strategy_;
   const uint64_t seed_;
   uint64_t runs_ = 0;

@@ -39,6 +39,7 @@
 
 #include "absl/status/status.h"
 #include "weft/backends/evented/evented.h"
+#include "weft/backends/sim/sim.h"
 #include "weft/backends/threaded/threaded.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/options.h"
@@ -94,6 +95,22 @@ struct EventedUring2 : EventedUring {
   static Options options() { return EventedOptions(DriverKind::kUring, 2); }
 };
 
+// Every access to a primitive is a scheduling point, and what RunOn can run
+// again it runs in many schedules.
+struct SimConfig {
+  using Io = Sim;
+  static constexpr const char* kName = "Sim";
+  static constexpr const char* kBackend = "sim";
+  static constexpr const char* kDriver = "";
+  static constexpr bool kKernel = false;
+  static constexpr bool kOneWorker = true;
+  static constexpr uint32_t kManyTasks = 1000;
+  // The yields of a test that waits for something are steps, too.
+  static SimOptions options() {
+    return {.unfair_steps = 100'000, .max_steps = 100'000'000};
+  }
+};
+
 template <class... Configs>
 class ConfigLists {
   template <class Config>
@@ -108,7 +125,8 @@ class ConfigLists {
 };
 
 // The one list of all backends and drivers: a new one is added here.
-using Configured = ConfigLists<ThreadedConfig, EventedUring1, EventedUring2>;
+using Configured =
+    ConfigLists<ThreadedConfig, EventedUring1, EventedUring2, SimConfig>;
 
 // For what is said in terms of tasks, scopes and primitives alone.
 using Backends = Configured::All;
@@ -267,11 +285,23 @@ void RunOnInstance(B& io, Fn fn) {
   }).join();
 }
 
-// The same on a new instance of the backend.
+// The same on a new instance of the backend. Where that explores schedules,
+// and `fn` captures nothing, so that it begins anew whenever it is called, in
+// up to 200 of them or for 0.2 s.
 template <class Config, class Fn>
 void RunOn(Fn fn) {
   const std::unique_ptr<typename Config::Io> io = MakeIo<Config>();
-  RunOnInstance(*io, std::move(fn));
+  RunOnInstance(*io, fn);
+  if constexpr (!Config::kKernel && std::is_empty_v<Fn>) {
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::milliseconds(200);
+    for (int schedule = 1; schedule < 200 && !::testing::Test::HasFailure() &&
+                           !::testing::Test::IsSkipped() &&
+                           std::chrono::steady_clock::now() < end;
+         ++schedule) {
+      RunOnInstance(*io, fn);
+    }
+  }
 }
 
 // Lets other tasks run until `condition()` is true.

@@ -58,10 +58,11 @@ absl::Status Answer(Io& io, TcpListener& listener) {
   for (;;) {
     absl::StatusOr<TcpStream> stream = listener.Accept(io);
     if (!stream.ok()) return stream.status();
-    char question[4096];
-    const absl::StatusOr<size_t> n = stream->Read(io, question);
-    if (!n.ok()) return n.status();
-    absl::Status sent = stream->WriteAll(io, std::span(question).first(*n));
+    // All of it: to close before everything was read is to reset.
+    char question[6];
+    absl::Status got = stream->ReadExactly(io, question);
+    if (!got.ok()) return got;
+    absl::Status sent = stream->WriteAll(io, std::span(question));
     if (!sent.ok()) return sent;
   }
 }

@@ -20,7 +20,7 @@ struct Fiber;
 // One wait of a fiber, in the frame that waits.
 struct Wait : boost::intrusive::list_base_hook<>,
               boost::intrusive::set_base_hook<> {
-  enum class Kind { kWord, kLock, kSleep };
+  enum class Kind { kWord, kLock, kSleep, kOperation };
 
   Wait(Fiber& its_fiber, Kind its_kind, const void* its_address)
       : fiber(its_fiber), kind(its_kind), address(its_address) {}
@@ -29,7 +29,8 @@ struct Wait : boost::intrusive::list_base_hook<>,
 
   Fiber& fiber;
   const Kind kind;
-  const void* const address;  // of the word or the lock
+  const void* const address;  // of the word, the lock ...
+  const char* operation = "";
   MonotonicTime deadline = kNever;
   bool interruptible = false;
   // Why it ended.
@@ -62,6 +63,8 @@ struct Fiber {
   internal::Context context;
   // Null while it could run.
   Wait* wait = nullptr;
+  // Where it is in the simulated network.
+  uint32_t host = 0;
   // The function of the task has returned.
   bool finished = false;
 };

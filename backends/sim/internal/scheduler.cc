@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
@@ -60,6 +61,7 @@ void Scheduler::Reset(const Plan& plan) {
 
 absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   Reset(plan);
+  world_->Begin(DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
   internal::Context main;
   main_ = &main;
@@ -68,12 +70,20 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   internal::Explorer* const explorer_before = internal::current_explorer;
   current_->worker_of = &io_;
   internal::current_explorer = this;
+  internal::Sockets* const sockets_before =
+      std::exchange(internal::current_sockets, &world_->sockets());
   Fiber& first = *fibers_.front();
   SetRunning(&first);
   main.SwitchTo(first.context);
   ReclaimEnded();
   internal::current_explorer = explorer_before;
+  internal::current_sockets = sockets_before;
   *current_ = before;
+  if (alive_ == 0 && !failure_.has_value()) {
+    if (const std::string left = world_->Leftovers(); !left.empty()) {
+      Fail(FailureKind::kLeakedDescriptor, left);
+    }
+  }
   if (alive_ > 0) any_abandoned_ = true;
   return absl::OkStatus();
 }
@@ -95,6 +105,7 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   const auto number = static_cast<uint32_t>(fibers_.size());
   auto* const fiber = new (stack.top() - kSize)
       Fiber(number, task, stack, &Scheduler::FiberMain);
+  if (running_ != nullptr) fiber->host = running_->host;
   task.AddReference();
   task.runner = fiber;
   task.carrier.store(this, std::memory_order_relaxed);
@@ -232,7 +243,7 @@ Fiber& Scheduler::Choose(PointKind kind,
 Fiber& Scheduler::ChooseAfter(PointKind kind, const void* object) {
   CountStep(kind, object);
   while (runnable_.empty()) {
-    if (timers_.empty()) AbandonIdle();
+    if (NextTime() == kNever) AbandonIdle();
     AdvanceClock();
   }
   return Choose(kind, runnable_);
@@ -251,7 +262,7 @@ void Scheduler::Yield() {
   CountStep(PointKind::kYield, nullptr);
   // Those who wait for something by yielding want time to pass.
   if (++idle_yields_ > kIdleYieldsPerTask * runnable_.size() &&
-      !timers_.empty()) {
+      NextTime() != kNever) {
     AdvanceClock();
   }
   others_ = runnable_;
@@ -310,8 +321,14 @@ Scheduler::WaitQueue& Scheduler::QueueOf(const void* address) {
   return queues_[(bits * 0x9E3779B97F4A7C15u) >> (64 - kQueueBits)];
 }
 
+MonotonicTime Scheduler::NextTime() const {
+  const MonotonicTime event = world_->NextEvent();
+  return timers_.empty() ? event : std::min(event, timers_.begin()->deadline);
+}
+
 void Scheduler::AdvanceClock() {
-  now_ = std::max(now_, timers_.begin()->deadline);
+  now_ = std::max(now_, NextTime());
+  world_->Advance(now_);
   // All whose time it is can run at once; who of them does is up to the
   // strategy.
   while (!timers_.empty() && timers_.begin()->deadline <= now_) {
@@ -360,6 +377,23 @@ absl::Status Scheduler::SleepUntil(MonotonicTime when) {
     Park(wait);
   }
   return internal::InterruptionStatus(task.GiveUp(), "sleep");
+}
+
+WakeReason Scheduler::Block(const BlockedOn& on) {
+  const Task& task = running_->task;
+  if (task.Interrupted() != Interruption::kNone) {
+    return WakeReason::kInterrupted;
+  }
+  Wait wait(*running_, Wait::Kind::kOperation, on.object);
+  wait.operation = on.what;
+  wait.interruptible = true;
+  wait.deadline = std::min(on.deadline, task.deadline());
+  if (wait.deadline <= now_) return WakeReason::kDeadline;
+  return Park(wait);
+}
+
+void Scheduler::WakeBlocked(const void* object) {
+  WakeAll(Wait::Kind::kOperation, object, UINT32_MAX);
 }
 
 void Scheduler::Interrupt(Task& task) {

@@ -33,6 +33,7 @@
 #include "weft/backends/sim/internal/history.h"
 #include "weft/backends/sim/internal/rng.h"
 #include "weft/backends/sim/internal/trace.h"
+#include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/current.h"
@@ -58,12 +59,22 @@ struct Plan {
   bool survive_checks = false;
 };
 
+// What a task waits for inside of an operation.
+struct BlockedOn {
+  const void* object = nullptr;
+  const char* what = "";  // the operation
+  MonotonicTime deadline = kNever;
+};
+
 class Scheduler final : public internal::Explorer {
  public:
   Scheduler(Io& io, const Limits& limits);
   Scheduler(const Scheduler&) = delete;
   Scheduler& operator=(const Scheduler&) = delete;
   ~Scheduler();
+
+  // Before the first Run.
+  void SetWorld(World& world) { world_ = &world; }
 
   // Runs `root` and every task that it starts, until all have ended or the
   // schedule is abandoned. RESOURCE_EXHAUSTED if there is no stack for `root`.
@@ -81,6 +92,11 @@ class Scheduler final : public internal::Explorer {
                        const FutexWaitOptions& options);
   uint32_t FutexWake(const std::atomic<uint32_t>& word, uint32_t count);
   absl::Status SleepUntil(MonotonicTime when);
+
+  // Waits until WakeBlocked, the deadline or an interruption of the scope.
+  WakeReason Block(const BlockedOn& on);
+  // Wakes all that wait on `object`. Not a scheduling point.
+  void WakeBlocked(const void* object);
 
   // The first failure of a schedule is kept. Does not end it.
   void Fail(FailureKind kind, std::string_view text);
@@ -108,7 +124,7 @@ class Scheduler final : public internal::Explorer {
   uint64_t seed() const { return seed_; }
   const Limits& limits() const { return limits_; }
   // Null outside of tasks.
-  const Fiber* running() const { return running_; }
+  Fiber* running() const { return running_; }
   // By number; null for those that have ended.
   const std::vector<Fiber*>& fibers() const { return fibers_; }
   MonotonicTime now() const { return now_; }
@@ -147,6 +163,8 @@ class Scheduler final : public internal::Explorer {
   void Wake(Wait& wait, WakeReason reason);
   uint32_t WakeAll(Wait::Kind kind, const void* address, uint32_t count);
   WaitQueue& QueueOf(const void* address);
+  // When something happens next if no task runs.
+  MonotonicTime NextTime() const;
   // Makes those ready whose time comes next.
   void AdvanceClock();
   void MakeRunnable(Fiber& fiber);
@@ -156,6 +174,7 @@ class Scheduler final : public internal::Explorer {
   [[noreturn]] void AbandonIdle();
 
   Io& io_;
+  World* world_ = nullptr;
   const Limits limits_;
   std::unique_ptr<internal::StackPool> stacks_;
   bool any_abandoned_ = false;

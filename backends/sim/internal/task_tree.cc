@@ -74,6 +74,9 @@ class TaskTree {
       case Wait::Kind::kLock:
         return absl::StrCat("waits for the inner lock of a primitive, #",
                             scheduler_.NumberOf(wait.address));
+      case Wait::Kind::kOperation:
+        return absl::StrCat("waits in ", wait.operation, ", #",
+                            scheduler_.NumberOf(wait.address));
       case Wait::Kind::kWord:
         break;
     }
