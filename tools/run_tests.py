@@ -22,7 +22,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SOURCE_SUITES = {"arrows", "style", "compile_fail"}
+SOURCE_SUITES = {"arrows", "style", "compile_fail", "codegen"}
 USER_SUITES = {"readme", "installed"}
 VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full "
             "--errors-for-leak-kinds=definite --fair-sched=yes")

@@ -419,8 +419,7 @@ void Scheduler::Abandon(FailureKind kind, std::string_view text) {
   internal::Context& left = running_->context;
   SetRunning(nullptr);
   left.SwitchTo(*main_);
-  WEFT_CHECK(!"an abandoned schedule goes on");
-  __builtin_unreachable();
+  internal::Bug("an abandoned schedule stays abandoned", __FILE__, __LINE__);
 }
 
 void Scheduler::AbandonIdle() {
