@@ -15,9 +15,10 @@ namespace {
 // takes zero for "never" is not lucky.
 constexpr MonotonicTime kBeginning{std::chrono::hours(1)};
 
-// How many yields in a row change nothing before the clock moves, for each
-// task that could run.
-constexpr uint32_t kIdleYieldsPerTask = 4;
+// How many yields change nothing, for each task that could run, before the
+// clock moves: more than a task does that only lets others go first for a
+// while, and soon enough for one that waits so.
+constexpr uint32_t kIdleYieldsPerTask = 200;
 
 }  // namespace
 
