@@ -7,6 +7,7 @@
 #include <limits>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/failure.h"
 #include "weft/backends/sim/internal/scheduler.h"
@@ -74,6 +75,14 @@ absl::Status Sim::RunToEnd(Task& root) {
         "Sim::Run was called in a task of Sim or on a worker of a backend, "
         "which it would block; call it from a plain thread");
   }
+  if (running_.exchange(true, std::memory_order_acquire)) {
+    internal::Misuse(
+        "Sim::Run was called while another thread is in it; Sim runs all its "
+        "tasks on one thread, one Run after the other");
+  }
+  const absl::Cleanup ran = [this] {
+    running_.store(false, std::memory_order_release);
+  };
   const uint64_t seed = sim::DeriveSeed(seed_, runs_++);
   if (!strategy_->Begin(seed)) {
     return absl::OutOfRangeError(

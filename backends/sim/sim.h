@@ -25,6 +25,7 @@
 #ifndef WEFT_BACKENDS_SIM_SIM_H_
 #define WEFT_BACKENDS_SIM_SIM_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -123,6 +124,8 @@ class Sim final : public Io {
   const std::unique_ptr<sim::Strategy> strategy_;
   const uint64_t seed_;
   uint64_t runs_ = 0;
+  // A thread is in Run. Only there for the check.
+  std::atomic<bool> running_{false};
 };
 
 }  // namespace weft

@@ -376,6 +376,13 @@ TEST_F(SimDeathTest, RunInATaskIsMisuse) {
                "weft: misuse: Sim::Run was called in a task of Sim");
 }
 
+TEST_F(SimDeathTest, RunOnTwoThreadsIsMisuse) {
+  EXPECT_DEATH(RunInSim([](Sim& io) {
+                 std::thread([&] { (void)io.Run([] {}); }).join();
+               }),
+               "weft: misuse: Sim::Run was called while another thread is in");
+}
+
 TEST_F(SimDeathTest, FailedCheckEndsTheProgram) {
   EXPECT_DEATH(RunInSim([](Sim& io) {
                  auto future = Async(io, [] {});

@@ -84,8 +84,8 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
 absl::Status Scheduler::MakeFiber(Task& task) {
   if (alive_ >= limits_.max_tasks) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("start task: there are max_tasks = ", limits_.max_tasks,
-                     " tasks already"));
+        absl::StrCat("start task '", task.name(), "': the limit of ",
+                     limits_.max_tasks, " tasks is reached"));
   }
   if (absl::Status status = stacks_->Reserve(); !status.ok()) return status;
   const internal::Stack stack = stacks_->Take();
