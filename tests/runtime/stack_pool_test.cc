@@ -198,6 +198,15 @@ TEST_F(StackPoolDeathTest, PoolWithTakenStacksIsNotDestroyed) {
       "taken_ == 0 does not hold");
 }
 
+TEST_F(StackPoolDeathTest, PoolWithReservationsIsNotDestroyed) {
+  EXPECT_DEATH(
+      {
+        StackPool pool(kStackSize);
+        EXPECT_TRUE(pool.Reserve().ok());
+      },
+      "reserved_ == 0 does not hold");
+}
+
 // As on kernels that do not know the call for many ranges at once.
 TEST_F(StackPoolDeathTest, MemoryGoesBackOneByOneToo) {
   EXPECT_EXIT(InChild([] {

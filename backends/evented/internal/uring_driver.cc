@@ -88,6 +88,7 @@ absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(
 }
 
 UringDriver::~UringDriver() {
+  WEFT_CHECK(in_flight_ == 0);
   // Closing the ring ends the read of the wake descriptor and the timeout, the
   // only operations that may still be there.
   if (ring_is_set_up_) io_uring_queue_exit(&ring_);
@@ -138,6 +139,7 @@ void UringDriver::Submit(Request& request) {
   io_uring_sqe& entry = NextEntry();
   Prepare(entry, request.operation());
   io_uring_sqe_set_data(&entry, &request);
+  ++in_flight_;
 }
 
 void UringDriver::Cancel(Request& request) {
@@ -273,6 +275,7 @@ void UringDriver::Reap() {
     } else if (data == kTimeout) {
       timeout_at_ = kNever;
     } else if (data != kIgnored) {
+      --in_flight_;
       reinterpret_cast<Request*>(data)->Complete(completion->res);
     }
   }

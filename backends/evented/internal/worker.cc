@@ -96,7 +96,13 @@ op::Poll ReadinessFor(const Operation& operation) {
 Worker::Worker(WorkerGroup& group, uint32_t index)
     : group_(group), io_(&group.io()), index_(index) {}
 
-Worker::~Worker() { WEFT_CHECK(ready_.empty() && timers_.empty()); }
+Worker::~Worker() {
+  WEFT_CHECK(running_ == nullptr && ended_ == nullptr && ready_.empty());
+  WEFT_CHECK(timers_.empty());
+  WEFT_CHECK(posted_fibers_.load(std::memory_order_relaxed) == nullptr);
+  WEFT_CHECK(posted_interrupts_.load(std::memory_order_relaxed) == nullptr);
+  WEFT_CHECK(unstarted_.empty() && load() == 0);
+}
 
 absl::Status Worker::SetUp() {
   current_ = &current;
