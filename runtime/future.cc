@@ -16,6 +16,7 @@ void JoinableTask::Await(Io& io) {
     const WakeReason reason =
         io.FutexWait(state_, kAwaited, {.interruptible = interruptible});
     if (reason == WakeReason::kInterrupted) {
+      (void)io.CurrentTask("Future::Await").GiveUp();
       RequestCancel();
       interruptible = false;
     }

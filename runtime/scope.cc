@@ -43,13 +43,11 @@ Deadline::Deadline(Io& io, Duration timeout)
 Deadline::Deadline(Io& io, MonotonicTime when)
     : CancelScope(io, when, /*shield=*/false) {}
 
-bool Deadline::expired() const { return io_.Now() >= link_.own_deadline; }
-
 Shield::Shield(Io& io) : CancelScope(io, kNever, /*shield=*/true) {}
 
 absl::Status CheckCancelled(Io& io) {
   return internal::InterruptionStatus(
-      io.CurrentTask("CheckCancelled").Interrupted(), "check");
+      io.CurrentTask("CheckCancelled").GiveUp(), "check");
 }
 
 }  // namespace weft

@@ -2,7 +2,7 @@
 //
 //   weft::Deadline deadline(io, 2s);
 //   absl::StatusOr<size_t> n = stream.Read(io, buffer);
-//   if (deadline.expired()) ...                    // this scope's time is up
+//   if (!n.ok() && deadline.fired()) ...   // its time was up, no outer one's
 //
 // A scope is opened on the stack of a task and holds for every blocking call
 // of that task until it is destroyed. Scopes nest: the innermost one is
@@ -45,6 +45,8 @@ struct ScopeLink {
   MonotonicTime own_deadline = kNever;
   // Stops the view outwards.
   bool shield = false;
+  // A call of the task gave up because of this link. Own thread.
+  bool fired = false;
   // Set by any thread in RequestCancel; read by the task's own thread.
   std::atomic<bool> cancelled{false};
 };
@@ -68,14 +70,15 @@ class CancelScope {
     return link_.cancelled.load(std::memory_order_acquire);
   }
 
+  // True once a blocking call gave up because of this scope, and not because
+  // of one around or inside it. Only the task that opened the scope.
+  bool fired() const { return link_.fired; }
+
  protected:
   CancelScope(Io& io, MonotonicTime deadline, bool shield);
 
-  Io& io_;
-
  private:
-  friend class Deadline;
-
+  Io& io_;
   Task& task_;
   internal::ScopeLink link_;
 };
@@ -87,9 +90,6 @@ class Deadline : public CancelScope {
   Deadline(Io& io, Duration timeout);
   // Time is up at `when`.
   Deadline(Io& io, MonotonicTime when);
-
-  // True once the deadline of this scope, not of one around it, has passed.
-  bool expired() const;
 };
 
 // A scope in which cleanup may block in spite of a cancel request or a

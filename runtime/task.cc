@@ -46,16 +46,28 @@ void Task::RequestCancel() {
   io_->Interrupt(*this);
 }
 
-Interruption Task::Interrupted() const {
+Interruption Task::GiveUp() const {
+  internal::ScopeLink* reason = nullptr;
+  const Interruption found = FindInterruption(&reason);
+  if (reason != nullptr) reason->fired = true;
+  return found;
+}
+
+Interruption Task::FindInterruption(internal::ScopeLink** reason) const {
   Interruption found = Interruption::kNone;
   MonotonicTime now{};
-  for (const internal::ScopeLink* link = scope_; link != nullptr;
+  for (internal::ScopeLink* link = scope_; link != nullptr;
        link = link->parent) {
+    Interruption own = Interruption::kNone;
     if (link->cancelled.load(std::memory_order_seq_cst)) {
-      found = Interruption::kCancelled;
+      own = Interruption::kCancelled;
     } else if (link->own_deadline != kNever) {
       if (now == MonotonicTime{}) now = io_->Now();
-      if (now >= link->own_deadline) found = Interruption::kDeadline;
+      if (now >= link->own_deadline) own = Interruption::kDeadline;
+    }
+    if (own != Interruption::kNone) {
+      found = own;
+      if (reason != nullptr) *reason = link;
     }
     if (link->shield) break;
   }

@@ -48,7 +48,10 @@ class Task {
 
   // What a blocking call of this task has to report now. Only the task's own
   // thread. Reads the clock if a scope has a deadline.
-  Interruption Interrupted() const;
+  Interruption Interrupted() const { return FindInterruption(nullptr); }
+  // As Interrupted, for a call that ends because of it: the scope that is the
+  // reason is noted as fired.
+  Interruption GiveUp() const;
 
   // When the innermost scopes run out of time. Only the task's own thread.
   MonotonicTime deadline() const { return scope_->deadline; }
@@ -97,6 +100,9 @@ class Task {
   friend class internal::TaskQueue;
   template <class T>
   friend class TaskLocal;
+
+  // `reason`, if given, is set to the scope that is the reason, if any.
+  Interruption FindInterruption(internal::ScopeLink** reason) const;
 
   Io* const io_;
   const std::string name_;

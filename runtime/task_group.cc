@@ -46,7 +46,7 @@ Interruption GroupCore::Enter(GroupTask& task) {
     lock.lock();
     --waiting_for_place_;
     if (reason == WakeReason::kInterrupted) {
-      return io_.CurrentTask("TaskGroup::Spawn").Interrupted();
+      return io_.CurrentTask("TaskGroup::Spawn").GiveUp();
     }
   }
   tasks_.push_back(task);
@@ -72,7 +72,7 @@ absl::Status GroupCore::Await(Io& io) {
       if (io.FutexWait(running_, left, {}) == WakeReason::kInterrupted) {
         Cancel();
         AwaitEnd(io);
-        return io.CurrentTask("TaskGroup::Await").Interrupted();
+        return io.CurrentTask("TaskGroup::Await").GiveUp();
       }
     }
     return Interruption::kNone;

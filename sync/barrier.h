@@ -29,6 +29,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/barrier_core.h"
@@ -70,7 +71,7 @@ class Barrier {
   size_t waiters() const { return core_.waiters(); }
 
  private:
-  internal::BarrierCore core_;
+  internal::BarrierCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft

@@ -33,6 +33,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/broadcast_core.h"
@@ -96,7 +97,7 @@ class Broadcast {
  private:
   friend class BroadcastReceiver<T, B>;
 
-  internal::BroadcastCore core_;
+  internal::BroadcastCore<internal::AtomicsOf<B>> core_;
 };
 
 // Gets what is sent from its construction on.
@@ -137,16 +138,17 @@ class BroadcastReceiver {
   }
 
  private:
+  using Core = internal::BroadcastCore<internal::AtomicsOf<B>>;
   friend struct internal::SelectAccess;
 
   static absl::StatusOr<Received<T>> Copy(
-      const absl::StatusOr<internal::BroadcastCore::Item>& item) {
+      const absl::StatusOr<typename Core::Item>& item) {
     if (!item.ok()) return item.status();
     return Received<T>{.value = *static_cast<const T*>(item->value.get()),
                        .missed = item->missed};
   }
 
-  internal::BroadcastCore::Receiver core_;
+  typename Core::Receiver core_;
 };
 
 }  // namespace weft

@@ -33,6 +33,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/channel_core.h"
@@ -147,7 +148,7 @@ class Channel {
             std::destroy_at(static_cast<T*>(value));
           }};
 
-  internal::ChannelCore core_;
+  internal::ChannelCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft

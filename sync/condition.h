@@ -9,8 +9,10 @@
 //   queue.push_back(item);
 //   not_empty.NotifyOne(io);
 //
-// **Threads.** Wait: tasks of backend B. Notify: any thread. It may be
-// destroyed once nobody waits; a task that was notified waits no longer.
+// **Threads.** Wait: tasks of backend B. Notify: any thread, with or without
+// the mutex, once the change that it tells of was made under the mutex; else a
+// task that is about to wait may miss both. It may be destroyed once nobody
+// waits; a task that was notified waits no longer.
 //
 // **Cancelling.** Wait is a cancellation point; in a cancelled scope it returns
 // at once. Relocking the mutex is none, so the mutex is held again whatever
@@ -30,6 +32,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/condition_core.h"
@@ -117,7 +120,7 @@ class Condition {
     return status;
   }
 
-  internal::ConditionCore core_;
+  internal::ConditionCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft

@@ -21,6 +21,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/event_core.h"
@@ -77,7 +78,7 @@ class Event {
  private:
   friend struct internal::SelectAccess;
 
-  internal::EventCore core_;
+  internal::EventCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft

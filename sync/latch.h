@@ -24,6 +24,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/latch_core.h"
@@ -69,7 +70,7 @@ class Latch {
   size_t waiters() const { return core_.waiters(); }
 
  private:
-  internal::LatchCore core_;
+  internal::LatchCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft

@@ -27,6 +27,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/mutex_core.h"
@@ -103,7 +104,9 @@ class ABSL_LOCKABLE Mutex {
   friend class Condition;
   friend class MutexLock<B>;
 
-  internal::MutexCore core_;
+  using Core = internal::MutexCore<internal::AtomicsOf<B>>;
+
+  Core core_;
 };
 
 // Holds a mutex from its construction to its destruction.
@@ -124,7 +127,7 @@ class ABSL_SCOPED_LOCKABLE [[nodiscard]] MutexLock {
   MutexLock& operator=(const MutexLock&) = delete;
 
  private:
-  internal::MutexCore& core_;
+  typename Mutex<B>::Core& core_;
   Io& io_;
 };
 

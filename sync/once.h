@@ -31,6 +31,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/call.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
@@ -76,7 +77,8 @@ class Once {
   size_t waiters() const { return core_.waiters(); }
 
  private:
-  using Turn = internal::OnceCore::Turn;
+  using Core = internal::OnceCore<internal::AtomicsOf<B>>;
+  using Turn = typename Core::Turn;
 
   template <IoType Given, class Fn>
   absl::Status RunUntil(Given& io, MonotonicTime deadline, Fn&& fn) {
@@ -109,7 +111,7 @@ class Once {
     }
   }
 
-  internal::OnceCore core_;
+  Core core_;
 };
 
 }  // namespace weft

@@ -42,6 +42,7 @@
 #include "absl/status/statusor.h"
 #include "weft/runtime/clock.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/broadcast.h"
@@ -69,18 +70,24 @@ struct SelectAccess {
   static typename Channel<T, B>::Place PlaceIn(Channel<T, B>&);
 };
 
+template <class B>
+using ChannelBranch = typename ChannelCore<AtomicsOf<B>>::Branch;
+
 template <class T, class B, class Handler>
-class [[nodiscard]] ReceiveBranch final : public ChannelCore::Branch {
+class [[nodiscard]] ReceiveBranch final : public ChannelBranch<B> {
  public:
   using OwnerBackend = B;
 
   template <class Fn>
   ReceiveBranch(Channel<T, B>& channel, Fn&& handler)
-      : Branch(SelectAccess::Core(channel), Side::kReceive,
-               std::addressof(place_.value)),
+      : ChannelBranch<B>(SelectAccess::Core(channel),
+                         ChannelBranch<B>::Side::kReceive,
+                         std::addressof(place_.value)),
         handler_(std::forward<Fn>(handler)) {}
 
-  void Handle() { std::invoke(std::move(handler_), place_.Take(Result())); }
+  void Handle() {
+    std::invoke(std::move(handler_), place_.Take(this->Result()));
+  }
 
  private:
   decltype(SelectAccess::PlaceIn(std::declval<Channel<T, B>&>())) place_;
@@ -88,29 +95,31 @@ class [[nodiscard]] ReceiveBranch final : public ChannelCore::Branch {
 };
 
 template <class B, class Handler>
-class [[nodiscard]] SendBranch final : public ChannelCore::Branch {
+class [[nodiscard]] SendBranch final : public ChannelBranch<B> {
  public:
   using OwnerBackend = B;
 
   template <class T, class Fn>
   SendBranch(Channel<T, B>& channel, T& value, Fn&& handler)
-      : Branch(SelectAccess::Core(channel), Side::kSend, std::addressof(value)),
+      : ChannelBranch<B>(SelectAccess::Core(channel),
+                         ChannelBranch<B>::Side::kSend, std::addressof(value)),
         handler_(std::forward<Fn>(handler)) {}
 
-  void Handle() { std::invoke(std::move(handler_), Result()); }
+  void Handle() { std::invoke(std::move(handler_), this->Result()); }
 
  private:
   Handler handler_;
 };
 
 template <class T, class B, class Handler>
-class [[nodiscard]] BroadcastBranch final : public BroadcastCore::Branch {
+class [[nodiscard]] BroadcastBranch final
+    : public BroadcastCore<AtomicsOf<B>>::Branch {
  public:
   using OwnerBackend = B;
 
   template <class Fn>
   BroadcastBranch(BroadcastReceiver<T, B>& receiver, Fn&& handler)
-      : Branch(SelectAccess::Core(receiver)),
+      : BroadcastBranch::Branch(SelectAccess::Core(receiver)),
         receiver_(receiver),
         handler_(std::forward<Fn>(handler)) {}
 
@@ -123,12 +132,11 @@ class [[nodiscard]] BroadcastBranch final : public BroadcastCore::Branch {
   Handler handler_;
 };
 
-// A branch of kind Core whose handler takes nothing; `Owner` is void if it
-// belongs to no backend.
-template <class Owner, class Core, class Handler>
+// A branch of kind Core whose handler takes nothing.
+template <class B, class Core, class Handler>
 class [[nodiscard]] PlainBranch final : public Core {
  public:
-  using OwnerBackend = Owner;
+  using OwnerBackend = B;
 
   template <class About, class Fn>
   PlainBranch(About&& about, Fn&& handler)
@@ -140,13 +148,42 @@ class [[nodiscard]] PlainBranch final : public Core {
   Handler handler_;
 };
 
+// A time belongs to no backend: the Select that it is given to makes it one of
+// its branches.
+template <class Handler>
+class [[nodiscard]] AfterBranch final : public AnySelectBranch {
+ public:
+  using OwnerBackend = void;
+
+  template <class Fn>
+  AfterBranch(Duration span, Fn&& handler)
+      : span_(span), handler_(std::forward<Fn>(handler)) {}
+
+  Duration span() const { return span_; }
+  void Handle() { std::invoke(std::move(handler_)); }
+
+ private:
+  const Duration span_;
+  Handler handler_;
+};
+
+// The branch of a Select that was made from `branch`.
+template <class Atomics, class Branch>
+SelectBranch<Atomics>& BranchFor(Branch& branch) {
+  return branch;
+}
+template <class Atomics, class Handler>
+TimerBranch<Atomics> BranchFor(AfterBranch<Handler>& branch) {
+  return TimerBranch<Atomics>(branch.span());
+}
+
 inline constexpr auto kNoHandler = [] {};
 using NoHandler = std::remove_const_t<decltype(kNoHandler)>;
 
 template <class Branch, class Given>
 constexpr void CheckSelectBranch() {
   using Type = std::remove_reference_t<Branch>;
-  static_assert(std::is_base_of_v<SelectBranch, Type>,
+  static_assert(std::is_base_of_v<AnySelectBranch, Type>,
                 "weft: the branches of a Select are made by OnReceive, OnSend, "
                 "OnEvent, OnEnd and After");
   static_assert(!std::is_lvalue_reference_v<Branch>,
@@ -187,24 +224,25 @@ auto OnSend(Channel<T, B>& channel, std::type_identity_t<T>&& value,
 // Is there when the event is set: `handler()`.
 template <Backend B, class Handler = internal::NoHandler>
 auto OnEvent(Event<B>& event, Handler&& handler = Handler()) {
-  return internal::PlainBranch<B, internal::EventCore::Branch,
-                               std::decay_t<Handler>>(
-      internal::SelectAccess::Core(event), std::forward<Handler>(handler));
+  return internal::PlainBranch<
+      B, typename internal::EventCore<internal::AtomicsOf<B>>::Branch,
+      std::decay_t<Handler>>(internal::SelectAccess::Core(event),
+                             std::forward<Handler>(handler));
 }
 
 // Is there when the task has ended: `handler()`. Await will then not park. A
 // cancel or a deadline of the scope is not passed on to the task.
 template <class T, IoType B, class Handler = internal::NoHandler>
 auto OnEnd(Future<T, B>& future, Handler&& handler = Handler()) {
-  return internal::PlainBranch<B, internal::EndBranch, std::decay_t<Handler>>(
+  return internal::PlainBranch<B, internal::EndBranch<internal::AtomicsOf<B>>,
+                               std::decay_t<Handler>>(
       internal::FutureMaker::TaskOf(future), std::forward<Handler>(handler));
 }
 
 // Is there when Select has waited for `span`: `handler()`.
 template <class Handler = internal::NoHandler>
 auto After(Duration span, Handler&& handler = Handler()) {
-  return internal::PlainBranch<void, internal::TimerBranch,
-                               std::decay_t<Handler>>(
+  return internal::AfterBranch<std::decay_t<Handler>>(
       span, std::forward<Handler>(handler));
 }
 
@@ -217,9 +255,14 @@ absl::StatusOr<size_t> Select(Given& io, Branches&&... branches) {
   static_assert(sizeof...(Branches) >= 1 &&
                     sizeof...(Branches) <= internal::kMaxSelectBranches,
                 "weft: a Select has 1 to 20 branches");
-  const std::array<internal::SelectBranch*, sizeof...(Branches)> all = {
-      &branches...};
-  absl::StatusOr<size_t> chosen = internal::RunSelect(io, all);
+  using Atomics = internal::AtomicsOf<Given>;
+  const auto run = [&io](auto&&... all) {
+    const std::array<internal::SelectBranch<Atomics>*, sizeof...(all)>
+        pointers = {&all...};
+    return internal::RunSelect(io, pointers);
+  };
+  absl::StatusOr<size_t> chosen =
+      run(internal::BranchFor<Atomics>(branches)...);
   if (!chosen.ok()) return chosen;
   size_t index = 0;
   (void)((index++ == *chosen && (branches.Handle(), true)) || ...);

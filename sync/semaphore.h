@@ -26,6 +26,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/semaphore_core.h"
@@ -80,7 +81,7 @@ class Semaphore {
   size_t waiters() const { return core_.waiters(); }
 
  private:
-  internal::SemaphoreCore core_;
+  internal::SemaphoreCore<internal::AtomicsOf<B>> core_;
 };
 
 }  // namespace weft

@@ -33,6 +33,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/shared_mutex_core.h"
@@ -144,7 +145,7 @@ class ABSL_LOCKABLE SharedMutex {
   size_t waiters() const { return core_.waiters(); }
 
  private:
-  using Core = internal::SharedMutexCore;
+  using Core = internal::SharedMutexCore<internal::AtomicsOf<B>>;
   friend class SharedLock<B>;
   friend class ExclusiveLock<B>;
 
@@ -163,14 +164,14 @@ class ABSL_SCOPED_LOCKABLE [[nodiscard]] SharedLock {
       : core_(mutex.core_), io_(io) {
     internal::RequireSameBackend<B, Given>();
     core_.LockShared(io_, "SharedLock", kNever,
-                     internal::SharedMutexCore::Wait::kThrough);
+                     SharedMutex<B>::Core::Wait::kThrough);
   }
   ~SharedLock() ABSL_UNLOCK_FUNCTION() { core_.UnlockShared(io_); }
   SharedLock(const SharedLock&) = delete;
   SharedLock& operator=(const SharedLock&) = delete;
 
  private:
-  internal::SharedMutexCore& core_;
+  typename SharedMutex<B>::Core& core_;
   Io& io_;
 };
 
@@ -190,14 +191,14 @@ class ABSL_SCOPED_LOCKABLE [[nodiscard]] ExclusiveLock {
       : core_(mutex.core_), io_(io) {
     internal::RequireSameBackend<B, Given>();
     core_.Lock(io_, "ExclusiveLock", kNever,
-               internal::SharedMutexCore::Wait::kThrough);
+               SharedMutex<B>::Core::Wait::kThrough);
   }
   ~ExclusiveLock() ABSL_UNLOCK_FUNCTION() { core_.Unlock(io_); }
   ExclusiveLock(const ExclusiveLock&) = delete;
   ExclusiveLock& operator=(const ExclusiveLock&) = delete;
 
  private:
-  internal::SharedMutexCore& core_;
+  typename SharedMutex<B>::Core& core_;
   Io& io_;
 };
 

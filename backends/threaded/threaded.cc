@@ -296,7 +296,7 @@ uint32_t Threaded::threads() const { return pool_->threads(); }
 
 int64_t Threaded::Perform(const Operation& operation) {
   const Task& task = CurrentTask(Name(operation));
-  if (const Interruption interruption = task.Interrupted();
+  if (const Interruption interruption = task.GiveUp();
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
@@ -380,8 +380,7 @@ absl::Status Threaded::SleepUntil(MonotonicTime when) {
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
   if (FutexWait(word, 0, {.deadline = when}) == WakeReason::kInterrupted) {
-    return internal::InterruptionStatus(CurrentTask("Sleep").Interrupted(),
-                                        "sleep");
+    return internal::InterruptionStatus(CurrentTask("Sleep").GiveUp(), "sleep");
   }
   return absl::OkStatus();
 }

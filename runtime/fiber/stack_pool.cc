@@ -45,6 +45,7 @@ StackPool::StackPool(size_t stack_size)
 
 StackPool::~StackPool() {
   WEFT_CHECK(taken_ == 0);
+  WEFT_CHECK(reserved_ == 0);
   for (const Slab& slab : slabs_) munmap(slab.address, slab.size);
 }
 

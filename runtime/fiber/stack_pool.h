@@ -36,7 +36,7 @@ class StackPool {
   explicit StackPool(size_t stack_size);
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
-  // Unmaps everything. All stacks must have been given back.
+  // Unmaps everything. All stacks and reservations must have been given back.
   ~StackPool();
 
   // Promises one stack. RESOURCE_EXHAUSTED when the kernel refuses memory or

@@ -15,7 +15,9 @@
 #define WEFT_RUNTIME_INTERNAL_ATOMICS_H_
 
 #include <atomic>
+#include <cstddef>
 #include <mutex>
+#include <type_traits>
 
 #include "absl/base/thread_annotations.h"
 
@@ -52,7 +54,14 @@ struct NativeAtomics {
 // is therefore dropped here; hardware and ThreadSanitizer look after it.
 template <class T>
 class ExploredAtomic {
+  using Difference =
+      std::conditional_t<std::is_pointer_v<T>, std::ptrdiff_t, T>;
+
  public:
+  using value_type = T;
+  static constexpr bool is_always_lock_free =
+      std::atomic<T>::is_always_lock_free;
+
   ExploredAtomic() = default;
   constexpr ExploredAtomic(T value) : value_(value) {}  // as std::atomic
   ExploredAtomic(const ExploredAtomic&) = delete;
@@ -82,11 +91,11 @@ class ExploredAtomic {
                              std::memory_order = std::memory_order_seq_cst) {
     return compare_exchange_strong(expected, desired);
   }
-  T fetch_add(T count, std::memory_order = std::memory_order_seq_cst) {
+  T fetch_add(Difference count, std::memory_order = std::memory_order_seq_cst) {
     Point();
     return value_.fetch_add(count, std::memory_order_relaxed);
   }
-  T fetch_sub(T count, std::memory_order = std::memory_order_seq_cst) {
+  T fetch_sub(Difference count, std::memory_order = std::memory_order_seq_cst) {
     Point();
     return value_.fetch_sub(count, std::memory_order_relaxed);
   }
@@ -98,6 +107,25 @@ class ExploredAtomic {
     Point();
     return value_.fetch_and(bits, std::memory_order_relaxed);
   }
+  T fetch_xor(T bits, std::memory_order = std::memory_order_seq_cst) {
+    Point();
+    return value_.fetch_xor(bits, std::memory_order_relaxed);
+  }
+
+  operator T() const { return load(); }  // as std::atomic
+  T operator=(T value) {
+    store(value);
+    return value;
+  }
+  T operator++() { return fetch_add(1) + 1; }
+  T operator++(int) { return fetch_add(1); }
+  T operator--() { return fetch_sub(1) - 1; }
+  T operator--(int) { return fetch_sub(1); }
+  T operator+=(Difference count) { return fetch_add(count) + count; }
+  T operator-=(Difference count) { return fetch_sub(count) - count; }
+  T operator|=(T bits) { return fetch_or(bits) | bits; }
+  T operator&=(T bits) { return fetch_and(bits) & bits; }
+  T operator^=(T bits) { return fetch_xor(bits) ^ bits; }
 
   // The word itself, for FutexWait and FutexWake.
   const std::atomic<T>& word() const { return value_; }

@@ -10,31 +10,37 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 
-BarrierCore::BarrierCore(uint32_t parties) : parties_(parties) {
+template <class Atomics>
+BarrierCore<Atomics>::BarrierCore(uint32_t parties) : parties_(parties) {
   if (parties != 0) return;
   Misuse(
       "a Barrier was made for no tasks; its argument is how many tasks meet");
 }
 
-BarrierCore::~BarrierCore() {
+template <class Atomics>
+BarrierCore<Atomics>::~BarrierCore() {
   if (waiters_.empty()) return;
   Misuse(
       "a Barrier was destroyed while a task waits in it; await the tasks that "
       "use a barrier before it is destroyed");
 }
 
-void BarrierCore::ReleaseAll(WaitList<Waiter>& released) {
+template <class Atomics>
+void BarrierCore<Atomics>::ReleaseAll(WaitList<Waiter>& released) {
   while (Waiter* const waiter = waiters_.PopClaimed()) {
     released.PushBack(*waiter);
   }
   arrived_ = 0;
 }
 
-absl::Status BarrierCore::Wait(Io& io, MonotonicTime deadline) {
+template <class Atomics>
+absl::Status BarrierCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   const Task& task = RequireTask(io, "Barrier::Wait");
   absl::Status status = CheckScopes(task, "wait");
   if (!status.ok()) return status;
@@ -65,9 +71,12 @@ absl::Status BarrierCore::Wait(Io& io, MonotonicTime deadline) {
   return WaitStatus(task, reason, "wait");
 }
 
-size_t BarrierCore::waiters() const {
+template <class Atomics>
+size_t BarrierCore<Atomics>::waiters() const {
   const std::lock_guard guard(lock_);
   return arrived_;
 }
+
+template class BarrierCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -6,11 +6,13 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/wait_list.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class BarrierCore {
  public:
   explicit BarrierCore(uint32_t parties);
@@ -23,10 +25,10 @@ class BarrierCore {
   size_t waiters() const;
 
  private:
-  struct Waiter : WaitNode {
-    Waiter() : WaitNode(own_parker) {}
+  struct Waiter : WaitNode<Atomics> {
+    Waiter() : WaitNode<Atomics>(own_parker) {}
 
-    Parker own_parker;
+    Parker<Atomics> own_parker;
   };
 
   // Takes all off the list, for the meeting is complete; those in `released`
@@ -34,11 +36,14 @@ class BarrierCore {
   void ReleaseAll(WaitList<Waiter>& released);
 
   const uint32_t parties_;
-  mutable ShortLock lock_;
+  mutable typename Atomics::Lock lock_;
   // Guarded by lock_. Who is in the list has arrived.
   WaitList<Waiter> waiters_;
   uint32_t arrived_ = 0;  // the length of waiters_
 };
+
+extern template class BarrierCore<NativeAtomics>;
+extern template class BarrierCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

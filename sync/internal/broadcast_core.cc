@@ -7,32 +7,38 @@
 #include <utility>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 
-BroadcastCore::BroadcastCore(size_t capacity) : ring_(capacity) {
+template <class Atomics>
+BroadcastCore<Atomics>::BroadcastCore(size_t capacity) : ring_(capacity) {
   if (capacity != 0) return;
   Misuse(
       "a Broadcast was made without room for a value; its argument is how many "
       "values a receiver may be behind before it misses some");
 }
 
-BroadcastCore::~BroadcastCore() {
+template <class Atomics>
+BroadcastCore<Atomics>::~BroadcastCore() {
   if (receivers_ == 0) return;
   Misuse(
       "a Broadcast was destroyed before its receivers; await the tasks that "
       "receive from a broadcast before it is destroyed");
 }
 
-void BroadcastCore::ClaimAll(WaitList<Waiter>& claimed) {
+template <class Atomics>
+void BroadcastCore<Atomics>::ClaimAll(WaitList<Waiter>& claimed) {
   while (Waiter* const waiter = waiters_.PopClaimed()) {
     waiter->told = true;
     claimed.PushBack(*waiter);
   }
 }
 
-absl::Status BroadcastCore::Send(Io& io, Value value) {
+template <class Atomics>
+absl::Status BroadcastCore<Atomics>::Send(Io& io, Value value) {
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -48,7 +54,8 @@ absl::Status BroadcastCore::Send(Io& io, Value value) {
   return absl::OkStatus();
 }
 
-void BroadcastCore::Close(Io& io) {
+template <class Atomics>
+void BroadcastCore<Atomics>::Close(Io& io) {
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -58,29 +65,34 @@ void BroadcastCore::Close(Io& io) {
   claimed.ResumeAll(io);
 }
 
-size_t BroadcastCore::receivers() const {
+template <class Atomics>
+size_t BroadcastCore<Atomics>::receivers() const {
   const std::lock_guard guard(lock_);
   return receivers_;
 }
 
-size_t BroadcastCore::waiters() const {
+template <class Atomics>
+size_t BroadcastCore<Atomics>::waiters() const {
   const std::lock_guard guard(lock_);
   return waiters_.size();
 }
 
-BroadcastCore::Receiver::Receiver(BroadcastCore& broadcast)
+template <class Atomics>
+BroadcastCore<Atomics>::Receiver::Receiver(BroadcastCore& broadcast)
     : broadcast_(broadcast) {
   const std::lock_guard guard(broadcast_.lock_);
   next_ = broadcast_.end_;
   ++broadcast_.receivers_;
 }
 
-BroadcastCore::Receiver::~Receiver() {
+template <class Atomics>
+BroadcastCore<Atomics>::Receiver::~Receiver() {
   const std::lock_guard guard(broadcast_.lock_);
   --broadcast_.receivers_;
 }
 
-absl::StatusOr<BroadcastCore::Item> BroadcastCore::Receiver::Take() {
+template <class Atomics>
+auto BroadcastCore<Atomics>::Receiver::Take() -> absl::StatusOr<Item> {
   if (next_ == broadcast_.end_) {
     return absl::OutOfRangeError("receive: broadcast is closed");
   }
@@ -93,19 +105,21 @@ absl::StatusOr<BroadcastCore::Item> BroadcastCore::Receiver::Take() {
   return Item{.value = ring[(next_ - 1) % ring.size()], .missed = missed};
 }
 
-absl::StatusOr<BroadcastCore::Item> BroadcastCore::Receiver::TryReceive() {
+template <class Atomics>
+auto BroadcastCore<Atomics>::Receiver::TryReceive() -> absl::StatusOr<Item> {
   const std::lock_guard guard(broadcast_.lock_);
   if (Ready()) return Take();
   return absl::UnavailableError("receive: nothing was sent");
 }
 
-absl::StatusOr<BroadcastCore::Item> BroadcastCore::Receiver::Receive(
-    Io& io, MonotonicTime deadline) {
+template <class Atomics>
+auto BroadcastCore<Atomics>::Receiver::Receive(Io& io, MonotonicTime deadline)
+    -> absl::StatusOr<Item> {
   const Task& task = RequireTask(io, "BroadcastReceiver::Receive");
   if (absl::Status status = CheckScopes(task, "receive"); !status.ok()) {
     return status;
   }
-  Parker parker;
+  Parker<Atomics> parker;
   Waiter self(parker);
   {
     const std::lock_guard guard(broadcast_.lock_);
@@ -119,24 +133,29 @@ absl::StatusOr<BroadcastCore::Item> BroadcastCore::Receiver::Receive(
   return WaitStatus(task, reason, "receive");
 }
 
-bool BroadcastCore::Branch::TryNow(Parker*&) {
+template <class Atomics>
+bool BroadcastCore<Atomics>::Branch::TryNow(Parker<Atomics>*&) {
   const std::lock_guard guard(receiver_.broadcast_.lock_);
   return receiver_.Ready();
 }
 
-bool BroadcastCore::Branch::Enlist(Parker& parker) {
+template <class Atomics>
+bool BroadcastCore<Atomics>::Branch::Enlist(Parker<Atomics>& parker) {
   const std::lock_guard guard(receiver_.broadcast_.lock_);
   if (receiver_.Ready()) return true;
   receiver_.broadcast_.waiters_.PushBack(waiter_.emplace(parker));
   return false;
 }
 
-bool BroadcastCore::Branch::Settle(Io&) {
+template <class Atomics>
+bool BroadcastCore<Atomics>::Branch::Settle(Io&) {
   if (!waiter_.has_value()) return false;
   if (waiter_->told) return true;
   const std::lock_guard guard(receiver_.broadcast_.lock_);
   receiver_.broadcast_.waiters_.Remove(*waiter_);
   return false;
 }
+
+template class BroadcastCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -11,12 +11,14 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/select_branch.h"
 #include "weft/sync/internal/wait_list.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class BroadcastCore {
  public:
   class Receiver;
@@ -40,8 +42,8 @@ class BroadcastCore {
   size_t waiters() const;
 
  private:
-  struct Waiter : WaitNode {
-    using WaitNode::WaitNode;
+  struct Waiter : WaitNode<Atomics> {
+    using WaitNode<Atomics>::WaitNode;
 
     bool told = false;  // set by the waker
   };
@@ -49,7 +51,7 @@ class BroadcastCore {
   // Moves all waiters that could be claimed to `claimed`. Under lock_.
   void ClaimAll(WaitList<Waiter>& claimed);
 
-  mutable ShortLock lock_;
+  mutable typename Atomics::Lock lock_;
   // All below is guarded by lock_. Value number n, if it is among the last
   // ring_.size() of the end_ that were sent, lies in ring_[n % ring_.size()].
   std::vector<Value> ring_;
@@ -60,7 +62,8 @@ class BroadcastCore {
   WaitList<Waiter> waiters_;
 };
 
-class BroadcastCore::Receiver {
+template <class Atomics>
+class BroadcastCore<Atomics>::Receiver {
  public:
   explicit Receiver(BroadcastCore& broadcast);
   Receiver(const Receiver&) = delete;
@@ -83,18 +86,22 @@ class BroadcastCore::Receiver {
 };
 
 // Is there when TryReceive has something to report.
-class BroadcastCore::Branch : public SelectBranch {
+template <class Atomics>
+class BroadcastCore<Atomics>::Branch : public SelectBranch<Atomics> {
  public:
   explicit Branch(Receiver& receiver) : receiver_(receiver) {}
 
-  bool TryNow(Parker*& partner) final;
-  bool Enlist(Parker& parker) final;
+  bool TryNow(Parker<Atomics>*& partner) final;
+  bool Enlist(Parker<Atomics>& parker) final;
   bool Settle(Io& io) final;
 
  private:
   Receiver& receiver_;
   std::optional<Waiter> waiter_;
 };
+
+extern template class BroadcastCore<NativeAtomics>;
+extern template class BroadcastCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

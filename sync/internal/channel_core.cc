@@ -13,7 +13,9 @@
 #include <new>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 namespace {
@@ -35,16 +37,19 @@ absl::Status ReceiveClosed() {
 
 }  // namespace
 
-void ChannelCore::FreeBuffer::operator()(std::byte* buffer) const {
+template <class Atomics>
+void ChannelCore<Atomics>::FreeBuffer::operator()(std::byte* buffer) const {
   ::operator delete (buffer, std::align_val_t{alignment});
 }
 
-ChannelCore::ChannelCore(const ValueType& type, size_t capacity)
+template <class Atomics>
+ChannelCore<Atomics>::ChannelCore(const ValueType& type, size_t capacity)
     : type_(type),
       capacity_(capacity),
       buffer_(NewBuffer(type, capacity), FreeBuffer{type.alignment}) {}
 
-ChannelCore::~ChannelCore() {
+template <class Atomics>
+ChannelCore<Atomics>::~ChannelCore() {
   if (!senders_.empty() || !receivers_.empty()) {
     Misuse(
         "a Channel was destroyed while a task waits in Send or Receive; close "
@@ -53,13 +58,15 @@ ChannelCore::~ChannelCore() {
   for (; size_ > 0; --size_) type_.destroy(Slot(first_++));
 }
 
-void ChannelCore::Append(void* value) {
+template <class Atomics>
+void ChannelCore<Atomics>::Append(void* value) {
   type_.move(Slot(first_ + size_), value);
   ++size_;
   peak_size_ = std::max(peak_size_, size_);
 }
 
-ChannelCore::Progress ChannelCore::SendNow(void* value, Waiter*& partner) {
+template <class Atomics>
+auto ChannelCore<Atomics>::SendNow(void* value, Waiter*& partner) -> Progress {
   if (closed_) return Progress::kClosed;
   partner = receivers_.PopClaimed();
   if (partner != nullptr) {
@@ -72,7 +79,9 @@ ChannelCore::Progress ChannelCore::SendNow(void* value, Waiter*& partner) {
   return Progress::kDone;
 }
 
-ChannelCore::Progress ChannelCore::ReceiveNow(void* place, Waiter*& partner) {
+template <class Atomics>
+auto ChannelCore<Atomics>::ReceiveNow(void* place, Waiter*& partner)
+    -> Progress {
   const bool buffered = size_ > 0;
   if (buffered) {
     void* const slot = Slot(first_);
@@ -97,11 +106,12 @@ ChannelCore::Progress ChannelCore::ReceiveNow(void* place, Waiter*& partner) {
   return closed_ ? Progress::kClosed : Progress::kMustWait;
 }
 
-absl::Status ChannelCore::Send(Io& io, void* value) {
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::Send(Io& io, void* value) {
   const Task& task = RequireTask(io, "Channel::Send");
   absl::Status status = CheckScopes(task, "send");
   if (!status.ok()) return status;
-  Parker parker;
+  Parker<Atomics> parker;
   Waiter self(parker, value);
   Waiter* receiver = nullptr;
   Progress progress;
@@ -119,11 +129,12 @@ absl::Status ChannelCore::Send(Io& io, void* value) {
   return progress == Progress::kClosed ? SendClosed() : status;
 }
 
-absl::Status ChannelCore::Receive(Io& io, void* place) {
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::Receive(Io& io, void* place) {
   const Task& task = RequireTask(io, "Channel::Receive");
   absl::Status status = CheckScopes(task, "receive");
   if (!status.ok()) return status;
-  Parker parker;
+  Parker<Atomics> parker;
   Waiter self(parker, place);
   Waiter* sender = nullptr;
   Progress progress;
@@ -141,8 +152,10 @@ absl::Status ChannelCore::Receive(Io& io, void* place) {
   return progress == Progress::kClosed ? ReceiveClosed() : status;
 }
 
-absl::Status ChannelCore::ParkIn(WaitList<Waiter>& list, Waiter& self, Io& io,
-                                 const Task& task, const char* what) {
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
+                                          Io& io, const Task& task,
+                                          const char* what) {
   const WakeReason reason = self.parker.Park(io, {});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   {
@@ -152,7 +165,8 @@ absl::Status ChannelCore::ParkIn(WaitList<Waiter>& list, Waiter& self, Io& io,
   return WaitStatus(task, reason, what);
 }
 
-absl::Status ChannelCore::TrySend(Io& io, void* value) {
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::TrySend(Io& io, void* value) {
   Waiter* receiver = nullptr;
   Progress progress;
   {
@@ -171,7 +185,8 @@ absl::Status ChannelCore::TrySend(Io& io, void* value) {
   return absl::OkStatus();
 }
 
-absl::Status ChannelCore::TryReceive(Io& io, void* place) {
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::TryReceive(Io& io, void* place) {
   Waiter* sender = nullptr;
   Progress progress;
   {
@@ -190,7 +205,8 @@ absl::Status ChannelCore::TryReceive(Io& io, void* place) {
   return absl::OkStatus();
 }
 
-void ChannelCore::Close(Io& io) {
+template <class Atomics>
+void ChannelCore<Atomics>::Close(Io& io) {
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -205,27 +221,32 @@ void ChannelCore::Close(Io& io) {
   claimed.ResumeAll(io);
 }
 
-size_t ChannelCore::size() const {
+template <class Atomics>
+size_t ChannelCore<Atomics>::size() const {
   const std::lock_guard guard(lock_);
   return size_;
 }
 
-size_t ChannelCore::peak_size() const {
+template <class Atomics>
+size_t ChannelCore<Atomics>::peak_size() const {
   const std::lock_guard guard(lock_);
   return peak_size_;
 }
 
-size_t ChannelCore::waiting_senders() const {
+template <class Atomics>
+size_t ChannelCore<Atomics>::waiting_senders() const {
   const std::lock_guard guard(lock_);
   return senders_.size();
 }
 
-size_t ChannelCore::waiting_receivers() const {
+template <class Atomics>
+size_t ChannelCore<Atomics>::waiting_receivers() const {
   const std::lock_guard guard(lock_);
   return receivers_.size();
 }
 
-bool ChannelCore::Branch::TryNow(Parker*& partner) {
+template <class Atomics>
+bool ChannelCore<Atomics>::Branch::TryNow(Parker<Atomics>*& partner) {
   Waiter* waiter = nullptr;
   const Progress progress = side_ == Side::kSend
                                 ? channel_.SendNow(value_, waiter)
@@ -235,12 +256,14 @@ bool ChannelCore::Branch::TryNow(Parker*& partner) {
   return progress != Progress::kMustWait;
 }
 
-bool ChannelCore::Branch::Enlist(Parker& parker) {
+template <class Atomics>
+bool ChannelCore<Atomics>::Branch::Enlist(Parker<Atomics>& parker) {
   List().PushBack(waiter_.emplace(parker, value_));
   return false;
 }
 
-bool ChannelCore::Branch::Settle(Io&) {
+template <class Atomics>
+bool ChannelCore<Atomics>::Branch::Settle(Io&) {
   if (!waiter_.has_value()) return false;
   closed_ = waiter_->closed;
   if (waiter_->served || closed_) return true;
@@ -249,13 +272,17 @@ bool ChannelCore::Branch::Settle(Io&) {
   return false;
 }
 
-absl::Status ChannelCore::Branch::Result() const {
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::Branch::Result() const {
   if (!closed_) return absl::OkStatus();
   return side_ == Side::kSend ? SendClosed() : ReceiveClosed();
 }
 
-WaitList<ChannelCore::Waiter>& ChannelCore::Branch::List() const {
+template <class Atomics>
+auto ChannelCore<Atomics>::Branch::List() const -> WaitList<Waiter>& {
   return side_ == Side::kSend ? channel_.senders_ : channel_.receivers_;
 }
+
+template class ChannelCore<CompiledAtomics>;
 
 }  // namespace weft::internal

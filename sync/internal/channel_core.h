@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/select_branch.h"
 #include "weft/sync/internal/wait_list.h"
@@ -24,6 +25,7 @@ struct ValueType {
   void (*destroy)(void* value) noexcept;
 };
 
+template <class Atomics>
 class ChannelCore {
  public:
   class Branch;
@@ -51,8 +53,9 @@ class ChannelCore {
   enum class Progress { kDone, kClosed, kMustWait };
 
   // A sender that waits for room or a receiver that waits for a value.
-  struct Waiter : WaitNode {
-    Waiter(Parker& own, void* its_value) : WaitNode(own), value(its_value) {}
+  struct Waiter : WaitNode<Atomics> {
+    Waiter(Parker<Atomics>& own, void* its_value)
+        : WaitNode<Atomics>(own), value(its_value) {}
 
     // A sender's value, or where a receiver wants it.
     void* const value;
@@ -84,7 +87,7 @@ class ChannelCore {
   const ValueType& type_;
   const size_t capacity_;
   const std::unique_ptr<std::byte[], FreeBuffer> buffer_;
-  mutable ShortLock lock_;
+  mutable typename Atomics::Lock lock_;
   // All below is guarded by lock_. Senders wait only while the buffer is full,
   // receivers only while it is empty and no sender waits.
   WaitList<Waiter> senders_;
@@ -96,16 +99,17 @@ class ChannelCore {
 };
 
 // A Send or a Receive of a Select.
-class ChannelCore::Branch : public SelectBranch {
+template <class Atomics>
+class ChannelCore<Atomics>::Branch : public SelectBranch<Atomics> {
  public:
   enum class Side { kSend, kReceive };
 
   Branch(ChannelCore& channel, Side side, void* value)
       : channel_(channel), side_(side), value_(value) {}
 
-  ShortLock* Lock() final { return &channel_.lock_; }
-  bool TryNow(Parker*& partner) final;
-  bool Enlist(Parker& parker) final;
+  typename Atomics::Lock* Lock() final { return &channel_.lock_; }
+  bool TryNow(Parker<Atomics>*& partner) final;
+  bool Enlist(Parker<Atomics>& parker) final;
   bool Settle(Io& io) final;
 
  protected:
@@ -121,6 +125,9 @@ class ChannelCore::Branch : public SelectBranch {
   std::optional<Waiter> waiter_;
   bool closed_ = false;
 };
+
+extern template class ChannelCore<NativeAtomics>;
+extern template class ChannelCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

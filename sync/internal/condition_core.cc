@@ -7,18 +7,23 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 
-ConditionCore::~ConditionCore() {
+template <class Atomics>
+ConditionCore<Atomics>::~ConditionCore() {
   if (waiters_.empty()) return;
   Misuse(
       "a Condition was destroyed while a task waits for it; notify and await "
       "the tasks that use a condition before it is destroyed");
 }
 
-absl::Status ConditionCore::BeginWait(Io& io, const MutexCore& mutex) {
+template <class Atomics>
+absl::Status ConditionCore<Atomics>::BeginWait(
+    Io& io, const MutexCore<Atomics>& mutex) {
   const Task& task = RequireTask(io, "Condition::Wait");
   if (!mutex.HeldBy(task)) {
     Misuse(
@@ -28,8 +33,9 @@ absl::Status ConditionCore::BeginWait(Io& io, const MutexCore& mutex) {
   return CheckScopes(task, "wait");
 }
 
-absl::Status ConditionCore::Wait(Io& io, MutexCore& mutex,
-                                 MonotonicTime deadline) {
+template <class Atomics>
+absl::Status ConditionCore<Atomics>::Wait(Io& io, MutexCore<Atomics>& mutex,
+                                          MonotonicTime deadline) {
   absl::Status status = BeginWait(io, mutex);
   if (!status.ok()) return status;
   Waiter self;
@@ -50,12 +56,14 @@ absl::Status ConditionCore::Wait(Io& io, MutexCore& mutex,
   return status;
 }
 
-size_t ConditionCore::waiters() const {
+template <class Atomics>
+size_t ConditionCore<Atomics>::waiters() const {
   const std::lock_guard guard(lock_);
   return waiters_.size();
 }
 
-void ConditionCore::NotifyWaiter(Io& io) {
+template <class Atomics>
+void ConditionCore<Atomics>::NotifyWaiter(Io& io) {
   Waiter* waiter = nullptr;
   {
     const std::lock_guard guard(lock_);
@@ -65,7 +73,8 @@ void ConditionCore::NotifyWaiter(Io& io) {
   if (waiter != nullptr) waiter->parker.Resume(io);
 }
 
-void ConditionCore::NotifyWaiters(Io& io) {
+template <class Atomics>
+void ConditionCore<Atomics>::NotifyWaiters(Io& io) {
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -74,5 +83,7 @@ void ConditionCore::NotifyWaiters(Io& io) {
   }
   claimed.ResumeAll(io);
 }
+
+template class ConditionCore<CompiledAtomics>;
 
 }  // namespace weft::internal

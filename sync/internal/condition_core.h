@@ -6,12 +6,14 @@
 #include <cstddef>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/mutex_core.h"
 #include "weft/sync/internal/wait_list.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class ConditionCore {
  public:
   ConditionCore() = default;
@@ -21,8 +23,8 @@ class ConditionCore {
 
   // What Wait begins with: ends the program unless the task holds the mutex;
   // CANCELLED or DEADLINE_EXCEEDED if it must not wait.
-  static absl::Status BeginWait(Io& io, const MutexCore& mutex);
-  absl::Status Wait(Io& io, MutexCore& mutex, MonotonicTime deadline);
+  static absl::Status BeginWait(Io& io, const MutexCore<Atomics>& mutex);
+  absl::Status Wait(Io& io, MutexCore<Atomics>& mutex, MonotonicTime deadline);
 
   void NotifyOne(Io& io) {
     if (HasWaiters()) NotifyWaiter(io);
@@ -34,10 +36,10 @@ class ConditionCore {
   size_t waiters() const;
 
  private:
-  struct Waiter : WaitNode {
-    Waiter() : WaitNode(own_parker) {}
+  struct Waiter : WaitNode<Atomics> {
+    Waiter() : WaitNode<Atomics>(own_parker) {}
 
-    Parker own_parker;
+    Parker<Atomics> own_parker;
   };
 
   // A waiter enters before it unlocks the user's mutex, and a notifier has
@@ -53,10 +55,14 @@ class ConditionCore {
   void NotifyWaiter(Io& io);
   void NotifyWaiters(Io& io);
 
-  std::atomic<bool> has_waiters_{false};  // changes under lock_
-  mutable ShortLock lock_;
+  typename Atomics::template Atomic<bool> has_waiters_{
+      false};  // changes under lock_
+  mutable typename Atomics::Lock lock_;
   WaitList<Waiter> waiters_;  // guarded by lock_
 };
+
+extern template class ConditionCore<NativeAtomics>;
+extern template class ConditionCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

@@ -7,19 +7,23 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 
-EventCore::~EventCore() {
+template <class Atomics>
+EventCore<Atomics>::~EventCore() {
   if (waiters() == 0) return;
   Misuse(
       "an Event was destroyed while a task waits for it; await the tasks that "
       "use an event before it is destroyed");
 }
 
-void EventCore::Set(Io& io) {
-  const std::atomic<uint32_t>& address = word_;
+template <class Atomics>
+void EventCore<Atomics>::Set(Io& io) {
+  const std::atomic<uint32_t>& address = WordOf(word_);
   uint32_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     if ((seen & kWatched) != 0) {
@@ -36,8 +40,9 @@ void EventCore::Set(Io& io) {
   }
 }
 
-bool EventCore::SetWatched(Io& io) {
-  const std::atomic<uint32_t>& address = word_;
+template <class Atomics>
+bool EventCore<Atomics>::SetWatched(Io& io) {
+  const std::atomic<uint32_t>& address = WordOf(word_);
   WaitList<Watcher> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -54,7 +59,8 @@ bool EventCore::SetWatched(Io& io) {
   return true;
 }
 
-void EventCore::Reset() {
+template <class Atomics>
+void EventCore<Atomics>::Reset() {
   uint32_t seen = word_.load(std::memory_order_relaxed);
   while ((seen & kSet) != 0) {
     // Adding one carries kSet into the number of resets, which does not reach
@@ -66,7 +72,8 @@ void EventCore::Reset() {
   }
 }
 
-absl::Status EventCore::Wait(Io& io, MonotonicTime deadline) {
+template <class Atomics>
+absl::Status EventCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   const Task& task = RequireTask(io, "Event::Wait");
   if (absl::Status status = CheckScopes(task, "wait"); !status.ok()) {
     return status;
@@ -81,7 +88,7 @@ absl::Status EventCore::Wait(Io& io, MonotonicTime deadline) {
   while (
       (seen & ~kWatched) == before &&
       (reason == WakeReason::kWoken || reason == WakeReason::kValueDiffered)) {
-    reason = io.FutexWait(word_, seen, {.deadline = deadline});
+    reason = io.FutexWait(WordOf(word_), seen, {.deadline = deadline});
     seen = Word();
   }
   if ((seen & ~kWatched) != before) reason = WakeReason::kWoken;
@@ -89,7 +96,8 @@ absl::Status EventCore::Wait(Io& io, MonotonicTime deadline) {
   return WaitStatus(task, reason, "wait");
 }
 
-bool EventCore::TryMarkWatched() {
+template <class Atomics>
+bool EventCore<Atomics>::TryMarkWatched() {
   uint32_t seen = Word();
   while ((seen & kSet) == 0) {
     if (word_.compare_exchange_weak(seen, seen | kWatched,
@@ -100,7 +108,8 @@ bool EventCore::TryMarkWatched() {
   return false;
 }
 
-bool EventCore::Branch::Enlist(Parker& parker) {
+template <class Atomics>
+bool EventCore<Atomics>::Branch::Enlist(Parker<Atomics>& parker) {
   const std::lock_guard guard(event_.lock_);
   if (!event_.TryMarkWatched()) return true;
   event_.waiters_.fetch_add(1, std::memory_order_relaxed);
@@ -108,7 +117,8 @@ bool EventCore::Branch::Enlist(Parker& parker) {
   return false;
 }
 
-bool EventCore::Branch::Settle(Io&) {
+template <class Atomics>
+bool EventCore<Atomics>::Branch::Settle(Io&) {
   if (!watcher_.has_value()) return false;
   if (!watcher_->told) {
     const std::lock_guard guard(event_.lock_);
@@ -119,5 +129,7 @@ bool EventCore::Branch::Settle(Io&) {
   event_.waiters_.fetch_sub(1, std::memory_order_relaxed);
   return watcher_->told;
 }
+
+template class EventCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -8,12 +8,14 @@
 #include <optional>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/select_branch.h"
 #include "weft/sync/internal/wait_list.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class EventCore {
  public:
   class Branch;
@@ -36,8 +38,8 @@ class EventCore {
   static constexpr uint32_t kWatched = uint32_t{1} << 31;
 
   // A Select that waits.
-  struct Watcher : WaitNode {
-    using WaitNode::WaitNode;
+  struct Watcher : WaitNode<Atomics> {
+    using WaitNode<Atomics>::WaitNode;
 
     bool told = false;  // set by the waker
   };
@@ -52,26 +54,30 @@ class EventCore {
   // Sets kWatched; false if the event is set. Under lock_.
   bool TryMarkWatched();
 
-  std::atomic<uint32_t> word_{0};
+  typename Atomics::template Atomic<uint32_t> word_{0};
   // Tasks that wait, in Wait or Select.
-  std::atomic<uint32_t> waiters_{0};
-  ShortLock lock_;
+  typename Atomics::template Atomic<uint32_t> waiters_{0};
+  typename Atomics::Lock lock_;
   // Guarded by lock_, as is kWatched.
   WaitList<Watcher> watchers_;
 };
 
-class EventCore::Branch : public SelectBranch {
+template <class Atomics>
+class EventCore<Atomics>::Branch : public SelectBranch<Atomics> {
  public:
   explicit Branch(EventCore& event) : event_(event) {}
 
-  bool TryNow(Parker*&) final { return event_.IsSet(); }
-  bool Enlist(Parker& parker) final;
+  bool TryNow(Parker<Atomics>*&) final { return event_.IsSet(); }
+  bool Enlist(Parker<Atomics>& parker) final;
   bool Settle(Io& io) final;
 
  private:
   EventCore& event_;
   std::optional<Watcher> watcher_;
 };
+
+extern template class EventCore<NativeAtomics>;
+extern template class EventCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

@@ -3,20 +3,23 @@
 #include "weft/sync/internal/latch_core.h"
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
-#include "weft/sync/internal/wait_list.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 
-LatchCore::~LatchCore() {
+template <class Atomics>
+LatchCore<Atomics>::~LatchCore() {
   if (waiters() == 0) return;
   Misuse(
       "a Latch was destroyed while a task waits for it; await the tasks that "
       "use a latch before it is destroyed");
 }
 
-void LatchCore::CountDown(Io& io, uint32_t by) {
-  const std::atomic<uint32_t>& address = count_;
+template <class Atomics>
+void LatchCore<Atomics>::CountDown(Io& io, uint32_t by) {
+  const std::atomic<uint32_t>& address = WordOf(count_);
   uint32_t seen = count_.load(std::memory_order_relaxed);
   do {
     if (by > seen) {
@@ -30,7 +33,8 @@ void LatchCore::CountDown(Io& io, uint32_t by) {
   if (by != 0 && seen == by) io.FutexWake(address, UINT32_MAX);
 }
 
-absl::Status LatchCore::Wait(Io& io, MonotonicTime deadline) {
+template <class Atomics>
+absl::Status LatchCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   const Task& task = RequireTask(io, "Latch::Wait");
   absl::Status status = CheckScopes(task, "wait");
   uint32_t seen = count();
@@ -40,7 +44,7 @@ absl::Status LatchCore::Wait(Io& io, MonotonicTime deadline) {
   // Only the last CountDown wakes; one before it may make the word differ.
   while (seen != 0 && (reason == WakeReason::kWoken ||
                        reason == WakeReason::kValueDiffered)) {
-    reason = io.FutexWait(count_, seen, {.deadline = deadline});
+    reason = io.FutexWait(WordOf(count_), seen, {.deadline = deadline});
     seen = count();
   }
   // A last CountDown that came together with a cancel counts.
@@ -48,5 +52,7 @@ absl::Status LatchCore::Wait(Io& io, MonotonicTime deadline) {
   waiters_.fetch_sub(1, std::memory_order_relaxed);
   return WaitStatus(task, reason, "wait");
 }
+
+template class LatchCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -7,10 +7,12 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class LatchCore {
  public:
   explicit LatchCore(uint32_t count) : count_(count) {}
@@ -25,10 +27,13 @@ class LatchCore {
   size_t waiters() const { return waiters_.load(std::memory_order_relaxed); }
 
  private:
-  std::atomic<uint32_t> count_;
+  typename Atomics::template Atomic<uint32_t> count_;
   // Tasks inside Wait.
-  std::atomic<uint32_t> waiters_{0};
+  typename Atomics::template Atomic<uint32_t> waiters_{0};
 };
+
+extern template class LatchCore<NativeAtomics>;
+extern template class LatchCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

@@ -30,9 +30,12 @@
 
 #include <mutex>
 
+#include "weft/sync/internal/compiled_atomics.h"
+
 namespace weft::internal {
 
-bool MutexCore::TryTake() {
+template <class Atomics>
+bool MutexCore<Atomics>::TryTake() {
   uint32_t seen = word_.load(std::memory_order_relaxed);
   while ((seen & kLocked) == 0) {
     if (word_.compare_exchange_weak(seen, seen | kLocked,
@@ -44,7 +47,8 @@ bool MutexCore::TryTake() {
   return false;
 }
 
-bool MutexCore::TakeOrSetQueued() {
+template <class Atomics>
+bool MutexCore<Atomics>::TakeOrSetQueued() {
   uint32_t seen = word_.load(std::memory_order_relaxed);
   for (;;) {
     const bool take = (seen & kLocked) == 0;
@@ -56,18 +60,21 @@ bool MutexCore::TakeOrSetQueued() {
   }
 }
 
-void MutexCore::ReleaseLocked() {
+template <class Atomics>
+void MutexCore<Atomics>::ReleaseLocked() {
   word_.fetch_and(~uint32_t{kLocked}, std::memory_order_release);
 }
 
-void MutexCore::UpdateQueued() {
+template <class Atomics>
+void MutexCore<Atomics>::UpdateQueued() {
   if (waiters_.empty()) {
     word_.fetch_and(~uint32_t{kQueued}, std::memory_order_relaxed);
   }
 }
 
-bool MutexCore::LockContended(Io& io, const Task& task,
-                              MonotonicTime deadline) {
+template <class Atomics>
+bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
+                                       MonotonicTime deadline) {
   if (HeldBy(task)) {
     Misuse(
         "Mutex::Lock or TryLockFor by the task that holds the mutex already, "
@@ -99,7 +106,8 @@ bool MutexCore::LockContended(Io& io, const Task& task,
   }
 }
 
-void MutexCore::UnlockContended(Io& io) {
+template <class Atomics>
+void MutexCore<Atomics>::UnlockContended(Io& io) {
   for (;;) {
     Waiter* next = nullptr;
     {
@@ -123,27 +131,33 @@ void MutexCore::UnlockContended(Io& io) {
   }
 }
 
-size_t MutexCore::waiters() const {
+template <class Atomics>
+size_t MutexCore<Atomics>::waiters() const {
   const std::lock_guard guard(lock_);
   return waiters_.size();
 }
 
-void MutexCore::MisusedInUnlock() {
+template <class Atomics>
+void MutexCore<Atomics>::MisusedInUnlock() {
   Misuse(
       "Mutex::Unlock by a task that does not hold the mutex; the task that "
       "locked a mutex unlocks it, once, and MutexLock does so by itself");
 }
 
-void MutexCore::MisusedInAssertHeld() {
+template <class Atomics>
+void MutexCore<Atomics>::MisusedInAssertHeld() {
   Misuse(
       "Mutex::AssertHeld by a task that does not hold the mutex; lock it "
       "before calling what expects it to be held");
 }
 
-void MutexCore::MisusedInDestructor() {
+template <class Atomics>
+void MutexCore<Atomics>::MisusedInDestructor() {
   Misuse(
       "a Mutex was destroyed while a task holds it or waits for it; await the "
       "tasks that use a mutex before it is destroyed");
 }
+
+template class MutexCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/require_task.h"
@@ -13,6 +14,7 @@
 
 namespace weft::internal {
 
+template <class Atomics>
 class MutexCore {
  public:
   MutexCore() = default;
@@ -66,10 +68,10 @@ class MutexCore {
   // and changes only under lock_.
   enum : uint32_t { kLocked = 1, kQueued = 2 };
 
-  struct Waiter : WaitNode {
-    Waiter() : WaitNode(own_parker) {}
+  struct Waiter : WaitNode<Atomics> {
+    Waiter() : WaitNode<Atomics>(own_parker) {}
 
-    Parker own_parker;
+    Parker<Atomics> own_parker;
     bool overtaken = false;  // was woken, but another task had taken the lock
     bool granted = false;    // owns the lock
   };
@@ -103,12 +105,15 @@ class MutexCore {
   [[noreturn]] static void MisusedInAssertHeld();
   [[noreturn]] static void MisusedInDestructor();
 
-  std::atomic<uint32_t> word_{0};
+  typename Atomics::template Atomic<uint32_t> word_{0};
   bool contender_ = false;  // a woken waiter is about to try; guarded by lock_
-  std::atomic<const Task*> owner_{nullptr};
-  mutable ShortLock lock_;
+  typename Atomics::template Atomic<const Task*> owner_{nullptr};
+  mutable typename Atomics::Lock lock_;
   WaitList<Waiter> waiters_;  // guarded by lock_
 };
+
+extern template class MutexCore<NativeAtomics>;
+extern template class MutexCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

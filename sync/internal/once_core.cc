@@ -6,7 +6,9 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 namespace {
@@ -15,14 +17,17 @@ constexpr char kWhat[] = "once";
 
 }  // namespace
 
-OnceCore::~OnceCore() {
+template <class Atomics>
+OnceCore<Atomics>::~OnceCore() {
   if (waiters_.empty() && runner_ == nullptr) return;
   Misuse(
       "a Once was destroyed while a task runs its function or waits for that; "
       "await the tasks that use it before it is destroyed");
 }
 
-absl::StatusOr<OnceCore::Turn> OnceCore::Begin(Io& io, MonotonicTime deadline) {
+template <class Atomics>
+auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
+    -> absl::StatusOr<Turn> {
   const Task& task = RequireTask(io, "Once::Run");
   if (absl::Status status = CheckScopes(task, kWhat); !status.ok()) {
     return status;
@@ -55,7 +60,8 @@ absl::StatusOr<OnceCore::Turn> OnceCore::Begin(Io& io, MonotonicTime deadline) {
   return status;
 }
 
-void OnceCore::Succeed(Io& io) {
+template <class Atomics>
+void OnceCore<Atomics>::Succeed(Io& io) {
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -68,7 +74,8 @@ void OnceCore::Succeed(Io& io) {
   claimed.ResumeAll(io);
 }
 
-void OnceCore::Fail(Io& io) {
+template <class Atomics>
+void OnceCore<Atomics>::Fail(Io& io) {
   Waiter* next = nullptr;
   {
     const std::lock_guard guard(lock_);
@@ -79,9 +86,12 @@ void OnceCore::Fail(Io& io) {
   if (next != nullptr) next->parker.Resume(io);
 }
 
-size_t OnceCore::waiters() const {
+template <class Atomics>
+size_t OnceCore<Atomics>::waiters() const {
   const std::lock_guard guard(lock_);
   return waiters_.size();
 }
+
+template class OnceCore<CompiledAtomics>;
 
 }  // namespace weft::internal

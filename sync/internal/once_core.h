@@ -7,11 +7,13 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/wait_list.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class OnceCore {
  public:
   // What a call finds when it need not wait any more.
@@ -33,20 +35,24 @@ class OnceCore {
   size_t waiters() const;
 
  private:
-  struct Waiter : WaitNode {
-    explicit Waiter(const Task& own) : WaitNode(own_parker), task(own) {}
+  struct Waiter : WaitNode<Atomics> {
+    explicit Waiter(const Task& own)
+        : WaitNode<Atomics>(own_parker), task(own) {}
 
-    Parker own_parker;
+    Parker<Atomics> own_parker;
     const Task& task;
     Turn turn = Turn::kDone;  // set by the waker
   };
 
-  std::atomic<bool> done_{false};
-  mutable ShortLock lock_;
+  typename Atomics::template Atomic<bool> done_{false};
+  mutable typename Atomics::Lock lock_;
   // Guarded by lock_. Tasks wait only while another runs.
   WaitList<Waiter> waiters_;
   const Task* runner_ = nullptr;
 };
+
+extern template class OnceCore<NativeAtomics>;
+extern template class OnceCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

@@ -8,8 +8,12 @@
 
 namespace weft::internal {
 
+// What all branches have in common.
+struct AnySelectBranch {};
+
 // One branch of one Select, in the order in which its members are called.
-class SelectBranch {
+template <class Atomics>
+class SelectBranch : public AnySelectBranch {
  public:
   SelectBranch() = default;
   SelectBranch(const SelectBranch&) = delete;
@@ -20,15 +24,15 @@ class SelectBranch {
 
   // What has to be locked around TryNow and Enlist, so that no partner comes
   // in between; null if the branch has no partner, but only becomes ready.
-  virtual ShortLock* Lock() { return nullptr; }
+  virtual typename Atomics::Lock* Lock() { return nullptr; }
 
   // Carries the branch out if that needs no wait. `partner` is then the wait
   // of another task that was claimed on the way, if any; to be resumed.
-  virtual bool TryNow(Parker*& partner) = 0;
+  virtual bool TryNow(Parker<Atomics>*& partner) = 0;
 
   // Lets the branch claim `parker` from now on. True: it became ready after
   // TryNow, and does not.
-  virtual bool Enlist(Parker& parker) = 0;
+  virtual bool Enlist(Parker<Atomics>& parker) = 0;
 
   // After the wait, whether the branch was enlisted or not: true if it was
   // the one that claimed the parker. From here on it does not use the parker.

@@ -20,19 +20,24 @@
 #include <functional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 namespace {
 
-using Branches = std::span<SelectBranch* const>;
+using Lock = CompiledAtomics::Lock;
+using Branch = SelectBranch<CompiledAtomics>;
+using Branches = std::span<Branch* const>;
 
 class LockAll {
  public:
-  explicit LockAll(Branches branches) {
-    for (SelectBranch* const branch : branches) {
-      ShortLock* const lock = branch->Lock();
+  explicit LockAll(Branches branches) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    for (Branch* const branch : branches) {
+      Lock* const lock = branch->Lock();
       if (lock != nullptr) locks_[count_++] = lock;
     }
     const auto first = locks_.begin();
@@ -41,21 +46,21 @@ class LockAll {
     count_ = static_cast<size_t>(std::unique(first, last) - first);
     for (size_t i = 0; i < count_; ++i) locks_[i]->lock();
   }
-  ~LockAll() {
+  ~LockAll() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     while (count_ > 0) locks_[--count_]->unlock();
   }
   LockAll(const LockAll&) = delete;
   LockAll& operator=(const LockAll&) = delete;
 
  private:
-  std::array<ShortLock*, kMaxSelectBranches> locks_;
+  std::array<Lock*, kMaxSelectBranches> locks_;
   size_t count_ = 0;
 };
 
 // Carries out one of the branches that can be at once, each with the same
 // probability.
 std::optional<size_t> TryNow(Branches branches, uint64_t random,
-                             Parker*& partner) {
+                             Parker<CompiledAtomics>*& partner) {
   std::array<size_t, kMaxSelectBranches> order;
   for (size_t i = 0; i < branches.size(); ++i) order[i] = i;
   for (size_t left = branches.size(); left > 0; --left) {
@@ -68,7 +73,8 @@ std::optional<size_t> TryNow(Branches branches, uint64_t random,
 
 // Enlists all; or until one has become ready, which is chosen unless another
 // has claimed the parker already.
-std::optional<size_t> Enlist(Branches branches, Parker& parker) {
+std::optional<size_t> Enlist(Branches branches,
+                             Parker<CompiledAtomics>& parker) {
   for (size_t i = 0; i < branches.size(); ++i) {
     if (!branches[i]->Enlist(parker)) continue;
     if (parker.Claim()) return i;
@@ -89,7 +95,7 @@ std::optional<size_t> SettleAll(Branches branches, Io& io) {
 
 // The branch that lets Select wait the shortest time.
 size_t FirstToExpire(Branches branches) {
-  const auto limit = [](SelectBranch* branch) { return branch->Limit(); };
+  const auto limit = [](Branch* branch) { return branch->Limit(); };
   return static_cast<size_t>(std::ranges::min_element(branches, {}, limit) -
                              branches.begin());
 }
@@ -115,8 +121,8 @@ absl::StatusOr<size_t> RunSelect(Io& io, Branches branches) {
   }
   const MonotonicTime deadline = EarliestDeadline(branches, io);
   const uint64_t random = io.Random();
-  Parker parker;
-  Parker* partner = nullptr;
+  Parker<CompiledAtomics> parker;
+  Parker<CompiledAtomics>* partner = nullptr;
   std::optional<size_t> at_once;
   std::optional<size_t> ready;
   {
@@ -137,29 +143,41 @@ absl::StatusOr<size_t> RunSelect(Io& io, Branches branches) {
   return WaitStatus(task, reason, "select");
 }
 
-EndBranch::EndBranch(JoinableTask* task) : task_(RefuseEmpty(task)) {}
+template <class Atomics>
+EndBranch<Atomics>::EndBranch(JoinableTask* task) : task_(RefuseEmpty(task)) {}
 
-bool EndBranch::TryNow(Parker*&) { return task_.ended(); }
+template <class Atomics>
+bool EndBranch<Atomics>::TryNow(Parker<Atomics>*&) {
+  return task_.ended();
+}
 
-bool EndBranch::Enlist(Parker& parker) {
+template <class Atomics>
+bool EndBranch<Atomics>::Enlist(Parker<Atomics>& parker) {
   watcher_.emplace(parker);
   if (task_.Watch(*watcher_)) return false;
   watcher_.reset();
   return true;
 }
 
-bool EndBranch::Settle(Io& io) {
+template <class Atomics>
+bool EndBranch<Atomics>::Settle(Io& io) {
   if (!watcher_.has_value()) return false;
   if (watcher_->claimed) return true;
   task_.Unwatch(io);
   return false;
 }
 
-bool EndBranch::Watcher::Claim() {
+template <class Atomics>
+bool EndBranch<Atomics>::Watcher::Claim() {
   // Only the one that has claimed may write here.
   return parker.Claim() && (claimed = true);
 }
 
-void EndBranch::Watcher::Resume(Io& io) { parker.Resume(io); }
+template <class Atomics>
+void EndBranch<Atomics>::Watcher::Resume(Io& io) {
+  parker.Resume(io);
+}
+
+template class EndBranch<CompiledAtomics>;
 
 }  // namespace weft::internal

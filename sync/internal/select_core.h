@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/select_branch.h"
 
@@ -19,26 +20,29 @@ inline constexpr size_t kMaxSelectBranches = 20;
 
 // Carries out exactly one branch and returns its index, or none and returns
 // CANCELLED or DEADLINE_EXCEEDED.
-absl::StatusOr<size_t> RunSelect(Io& io,
-                                 std::span<SelectBranch* const> branches);
+absl::StatusOr<size_t> RunSelect(
+    Io& io, std::span<SelectBranch<NativeAtomics>* const> branches);
+absl::StatusOr<size_t> RunSelect(
+    Io& io, std::span<SelectBranch<ExploredAtomics>* const> branches);
 
 // The end of a task.
-class EndBranch : public SelectBranch {
+template <class Atomics>
+class EndBranch : public SelectBranch<Atomics> {
  public:
   explicit EndBranch(JoinableTask* task);
 
-  bool TryNow(Parker*& partner) final;
-  bool Enlist(Parker& parker) final;
+  bool TryNow(Parker<Atomics>*& partner) final;
+  bool Enlist(Parker<Atomics>& parker) final;
   bool Settle(Io& io) final;
 
  private:
   struct Watcher final : EndWatcher {
-    explicit Watcher(Parker& own) : parker(own) {}
+    explicit Watcher(Parker<Atomics>& own) : parker(own) {}
 
     bool Claim() final;
     void Resume(Io& io) final;
 
-    Parker& parker;
+    Parker<Atomics>& parker;
     bool claimed = false;
   };
 
@@ -46,14 +50,18 @@ class EndBranch : public SelectBranch {
   std::optional<Watcher> watcher_;
 };
 
+extern template class EndBranch<NativeAtomics>;
+extern template class EndBranch<ExploredAtomics>;
+
 // Is chosen when no other branch was for `span`.
-class TimerBranch : public SelectBranch {
+template <class Atomics>
+class TimerBranch : public SelectBranch<Atomics> {
  public:
   explicit TimerBranch(Duration span) : span_(span) {}
 
   Duration Limit() const final { return span_; }
-  bool TryNow(Parker*&) final { return false; }
-  bool Enlist(Parker&) final { return false; }
+  bool TryNow(Parker<Atomics>*&) final { return false; }
+  bool Enlist(Parker<Atomics>&) final { return false; }
   bool Settle(Io&) final { return false; }
 
  private:

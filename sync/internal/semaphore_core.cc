@@ -14,10 +14,12 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/sync/internal/compiled_atomics.h"
 
 namespace weft::internal {
 
-SemaphoreCore::SemaphoreCore(uint32_t initial, uint32_t max)
+template <class Atomics>
+SemaphoreCore<Atomics>::SemaphoreCore(uint32_t initial, uint32_t max)
     : state_(initial), max_(max) {
   if (initial <= max) return;
   Misuse(
@@ -25,14 +27,16 @@ SemaphoreCore::SemaphoreCore(uint32_t initial, uint32_t max)
       "argument is the number at the start, the second the maximum");
 }
 
-SemaphoreCore::~SemaphoreCore() {
+template <class Atomics>
+SemaphoreCore<Atomics>::~SemaphoreCore() {
   if (waiters() == 0) return;
   Misuse(
       "a Semaphore was destroyed while a task waits for it; await the tasks "
       "that use a semaphore before it is destroyed");
 }
 
-bool SemaphoreCore::TakeOrCountWaiter(uint32_t count) {
+template <class Atomics>
+bool SemaphoreCore<Atomics>::TakeOrCountWaiter(uint32_t count) {
   uint64_t seen = state_.load(std::memory_order_relaxed);
   for (;;) {
     const bool take = Waiters(seen) == 0 && Permits(seen) >= count;
@@ -44,7 +48,8 @@ bool SemaphoreCore::TakeOrCountWaiter(uint32_t count) {
   }
 }
 
-bool SemaphoreCore::TryAdd(uint32_t count) {
+template <class Atomics>
+bool SemaphoreCore<Atomics>::TryAdd(uint32_t count) {
   // Cannot change while it counts waiters: lock_ is held.
   const uint64_t seen = state_.load(std::memory_order_relaxed);
   if (Waiters(seen) == 0) return false;
@@ -53,11 +58,13 @@ bool SemaphoreCore::TryAdd(uint32_t count) {
   return true;
 }
 
-void SemaphoreCore::UncountWaiter() {
+template <class Atomics>
+void SemaphoreCore<Atomics>::UncountWaiter() {
   state_.fetch_sub(kOneWaiter, std::memory_order_relaxed);
 }
 
-void SemaphoreCore::GrantTo(WaitList<Waiter>& granted) {
+template <class Atomics>
+void SemaphoreCore<Atomics>::GrantTo(WaitList<Waiter>& granted) {
   while (!waiters_.empty() && waiters_.front().count <= permits()) {
     Waiter& first = waiters_.front();
     waiters_.PopFront();
@@ -71,9 +78,10 @@ void SemaphoreCore::GrantTo(WaitList<Waiter>& granted) {
   }
 }
 
-absl::Status SemaphoreCore::AcquireContended(Io& io, const Task& task,
-                                             uint32_t count,
-                                             MonotonicTime deadline) {
+template <class Atomics>
+absl::Status SemaphoreCore<Atomics>::AcquireContended(Io& io, const Task& task,
+                                                      uint32_t count,
+                                                      MonotonicTime deadline) {
   if (count > max_) {
     Misuse(
         "Semaphore::Acquire of more permits than the maximum of the "
@@ -97,7 +105,8 @@ absl::Status SemaphoreCore::AcquireContended(Io& io, const Task& task,
   return WaitStatus(task, reason, "acquire");
 }
 
-void SemaphoreCore::ReleaseContended(Io& io, uint32_t count) {
+template <class Atomics>
+void SemaphoreCore<Atomics>::ReleaseContended(Io& io, uint32_t count) {
   WaitList<Waiter> granted;
   for (;;) {
     {
@@ -113,10 +122,13 @@ void SemaphoreCore::ReleaseContended(Io& io, uint32_t count) {
   granted.ResumeAll(io);
 }
 
-void SemaphoreCore::MisusedInRelease() {
+template <class Atomics>
+void SemaphoreCore<Atomics>::MisusedInRelease() {
   Misuse(
       "Semaphore::Release beyond the maximum of the semaphore; release as many "
       "permits as were acquired, once");
 }
+
+template class SemaphoreCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -7,12 +7,15 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_list.h"
+#include "weft/sync/internal/wait_status.h"
 
 namespace weft::internal {
 
+template <class Atomics>
 class SemaphoreCore {
  public:
   SemaphoreCore(uint32_t initial, uint32_t max);
@@ -54,10 +57,11 @@ class SemaphoreCore {
   }
 
  private:
-  struct Waiter : WaitNode {
-    explicit Waiter(uint32_t wanted) : WaitNode(own_parker), count(wanted) {}
+  struct Waiter : WaitNode<Atomics> {
+    explicit Waiter(uint32_t wanted)
+        : WaitNode<Atomics>(own_parker), count(wanted) {}
 
-    Parker own_parker;
+    Parker<Atomics> own_parker;
     const uint32_t count;
   };
 
@@ -103,12 +107,15 @@ class SemaphoreCore {
 
   [[noreturn]] static void MisusedInRelease();
 
-  std::atomic<uint64_t> state_;
+  typename Atomics::template Atomic<uint64_t> state_;
   const uint32_t max_;
-  ShortLock lock_;
+  typename Atomics::Lock lock_;
   // Guarded by lock_, as is state_ while it counts waiters.
   WaitList<Waiter> waiters_;
 };
+
+extern template class SemaphoreCore<NativeAtomics>;
+extern template class SemaphoreCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

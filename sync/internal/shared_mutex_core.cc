@@ -4,47 +4,57 @@
 
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/scope.h"
+#include "weft/sync/internal/compiled_atomics.h"
 
 namespace weft::internal {
 
-bool SharedMutexCore::TakeContended(Io& io, uint32_t count,
-                                    MonotonicTime deadline, Wait wait) {
+template <class Atomics>
+bool SharedMutexCore<Atomics>::TakeContended(Io& io, uint32_t count,
+                                             MonotonicTime deadline,
+                                             Wait wait) {
   std::optional<Shield> shield;
   if (wait == Wait::kThrough) shield.emplace(io);
   return permits_.Acquire(io, count, deadline).ok();
 }
 
-void SharedMutexCore::MisusedInLock() {
+template <class Atomics>
+void SharedMutexCore<Atomics>::MisusedInLock() {
   Misuse(
       "SharedMutex::Lock or LockShared by the task that holds the mutex "
       "exclusively already, which would wait for itself for ever; split the "
       "function into one that locks and one that expects the mutex to be held");
 }
 
-void SharedMutexCore::MisusedInUnlock() {
+template <class Atomics>
+void SharedMutexCore<Atomics>::MisusedInUnlock() {
   Misuse(
       "SharedMutex::Unlock by a task that does not hold the mutex exclusively; "
       "the task that locked a mutex unlocks it, once, and what was locked with "
       "LockShared is unlocked with UnlockShared");
 }
 
-void SharedMutexCore::MisusedInUnlockShared() {
+template <class Atomics>
+void SharedMutexCore<Atomics>::MisusedInUnlockShared() {
   Misuse(
       "SharedMutex::UnlockShared of a mutex that nobody holds shared; unlock "
       "once for each LockShared, and what was locked with Lock is unlocked "
       "with Unlock");
 }
 
-void SharedMutexCore::MisusedInAssertHeld() {
+template <class Atomics>
+void SharedMutexCore<Atomics>::MisusedInAssertHeld() {
   Misuse(
       "SharedMutex::AssertHeld by a task that does not hold the mutex "
       "exclusively; lock it before calling what expects it to be held");
 }
 
-void SharedMutexCore::MisusedInDestructor() {
+template <class Atomics>
+void SharedMutexCore<Atomics>::MisusedInDestructor() {
   Misuse(
       "a SharedMutex was destroyed while a task holds it or waits for it; "
       "await the tasks that use a mutex before it is destroyed");
 }
+
+template class SharedMutexCore<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/semaphore_core.h"
@@ -15,6 +16,7 @@ namespace weft::internal {
 
 // A semaphore of which a reader takes one permit and a writer all: its order,
 // first come, first served, lets nobody starve.
+template <class Atomics>
 class SharedMutexCore {
  public:
   // Whether a wait for the lock ends when the scope gives up.
@@ -99,9 +101,12 @@ class SharedMutexCore {
   [[noreturn]] static void MisusedInAssertHeld();
   [[noreturn]] static void MisusedInDestructor();
 
-  SemaphoreCore permits_{kAll, kAll};
-  std::atomic<const Task*> owner_{nullptr};  // the writer
+  SemaphoreCore<Atomics> permits_{kAll, kAll};
+  typename Atomics::template Atomic<const Task*> owner_{nullptr};  // the writer
 };
+
+extern template class SharedMutexCore<NativeAtomics>;
+extern template class SharedMutexCore<ExploredAtomics>;
 
 }  // namespace weft::internal
 

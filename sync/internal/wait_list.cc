@@ -1,26 +1,28 @@
 #include "weft/sync/internal/wait_list.h"
 
-#include "weft/runtime/internal/check.h"
-#include "weft/runtime/status.h"
+#include "weft/sync/internal/compiled_atomics.h"
 
 namespace weft::internal {
 
-void Parker::Resume(Io& io) {
-  const std::atomic<uint32_t>& address = word_;
+template <class Atomics>
+void Parker<Atomics>::Resume(Io& io) {
+  const std::atomic<uint32_t>& address = WordOf(word_);
   // Release pairs with the acquire in Park: the waiter sees what was done to
   // it. From here on the parker may be gone; FutexWake takes an address.
   word_.store(kReady, std::memory_order_release);
   io.FutexWake(address, 1);
 }
 
-WakeReason Parker::Park(Io& io, const FutexWaitOptions& options) {
+template <class Atomics>
+WakeReason Parker<Atomics>::Park(Io& io, const FutexWaitOptions& options) {
   FutexWaitOptions current_options = options;
   for (;;) {
     // A wake alone says nothing: it may have been meant for a wait that used
     // this address before.
     const uint32_t seen = word_.load(std::memory_order_acquire);
     if (seen == kReady) return WakeReason::kWoken;
-    const WakeReason reason = io.FutexWait(word_, seen, current_options);
+    const WakeReason reason =
+        io.FutexWait(WordOf(word_), seen, current_options);
     if (reason != WakeReason::kDeadline && reason != WakeReason::kInterrupted) {
       continue;
     }
@@ -31,25 +33,6 @@ WakeReason Parker::Park(Io& io, const FutexWaitOptions& options) {
   }
 }
 
-absl::Status WaitStatus(const Task& task, WakeReason reason, const char* what) {
-  switch (reason) {
-    case WakeReason::kWoken:
-    case WakeReason::kValueDiffered:
-      return absl::OkStatus();
-    case WakeReason::kDeadline:
-      return InterruptionStatus(Interruption::kDeadline, what);
-    case WakeReason::kInterrupted:
-      break;
-  }
-  const Interruption interruption = task.Interrupted();
-  WEFT_CHECK(interruption != Interruption::kNone);
-  return InterruptionStatus(interruption, what);
-}
-
-absl::Status CheckScopes(const Task& task, const char* what) {
-  const Interruption interruption = task.Interrupted();
-  if (interruption == Interruption::kNone) return absl::OkStatus();
-  return InterruptionStatus(interruption, what);
-}
+template class Parker<CompiledAtomics>;
 
 }  // namespace weft::internal

@@ -19,22 +19,17 @@
 #ifndef WEFT_SYNC_INTERNAL_WAIT_LIST_H_
 #define WEFT_SYNC_INTERNAL_WAIT_LIST_H_
 
-#include <atomic>
 #include <boost/intrusive/list.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 
-#include "absl/status/status.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
 
 namespace weft::internal {
 
-// Guards the lists of a primitive for a few instructions at a time; never held
-// while a task parks or is woken.
-using ShortLock = std::mutex;
-
 // One wait of one task.
+template <class Atomics>
 class Parker {
  public:
   Parker() = default;
@@ -63,15 +58,19 @@ class Parker {
  private:
   enum : uint32_t { kWaiting, kClaimed, kReady };
 
-  std::atomic<uint32_t> word_{kWaiting};
+  typename Atomics::template Atomic<uint32_t> word_{kWaiting};
 };
+
+extern template class Parker<NativeAtomics>;
+extern template class Parker<ExploredAtomics>;
 
 // An entry in a WaitList. A wait on several lists has one parker and a node in
 // each list: whoever claims the parker first ends the wait.
+template <class Atomics>
 struct WaitNode : boost::intrusive::list_base_hook<> {
-  explicit WaitNode(Parker& own) : parker(own) {}
+  explicit WaitNode(Parker<Atomics>& own) : parker(own) {}
 
-  Parker& parker;
+  Parker<Atomics>& parker;
 };
 
 // Nodes in order of arrival. Not thread-safe: guarded by the lock of its
@@ -108,7 +107,7 @@ class WaitList {
   // Resumes all, which were claimed before, in order.
   void ResumeAll(Io& io) {
     while (!nodes_.empty()) {
-      Parker& parker = nodes_.front().parker;
+      auto& parker = nodes_.front().parker;
       // Off the list first: a resumed node may be gone.
       nodes_.pop_front();
       parker.Resume(io);
@@ -119,15 +118,6 @@ class WaitList {
   boost::intrusive::list<Node, boost::intrusive::constant_time_size<false>>
       nodes_;
 };
-
-// The status of a wait that ended with `reason`: OK for kWoken, or CANCELLED
-// or DEADLINE_EXCEEDED. `what` is the operation, as in "acquire".
-absl::Status WaitStatus(const Task& task, WakeReason reason, const char* what);
-
-// OK, or CANCELLED or DEADLINE_EXCEEDED if the scopes of the task do not let
-// it wait. What a call that may park begins with, so that a task that never
-// has to wait notices a cancel, too.
-absl::Status CheckScopes(const Task& task, const char* what);
 
 }  // namespace weft::internal
 

@@ -199,6 +199,21 @@ TEST_F(DriverTest, EagainIsLeftToTheWorker) {
   EXPECT_EQ(Finish(*driver, request), -EAGAIN);
 }
 
+using DriverDeathTest = DriverTest;
+
+TEST_F(DriverDeathTest, MayNotEndWithARequestInFlight) {
+  const auto end_with_one = [] {
+    auto driver = Make();
+    const Pipe pipe;
+    const Operation poll = op::Poll{.fd = pipe.read.fd(), .events = POLLIN};
+    KeptRequest request(poll);
+    driver->Submit(request);
+    driver = nullptr;
+  };
+  EXPECT_DEATH(end_with_one(),
+               "weft: internal error: in_flight_ == 0 does not hold");
+}
+
 TEST_F(DriverTest, DescribesItselfInOneLine) {
   EXPECT_EQ(Make(8)->Describe(),
             "io_uring, 8 submissions, 64 completions, deferred task work");

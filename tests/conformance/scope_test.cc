@@ -5,16 +5,21 @@
 
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/io.h"
+#include "weft/runtime/operation.h"
 #include "weft/runtime/task.h"
+#include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
 #include "weft/tests/conformance/backends.h"
+#include "weft/tests/conformance/descriptors.h"
 
 namespace weft {
 namespace {
@@ -29,6 +34,12 @@ constexpr Duration kFarAway = 1h;
 template <class Config>
 class ScopeTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(ScopeTest, testing::Backends, testing::BackendNames);
+
+// What needs the kernel or threads of the host program.
+template <class Config>
+using ScopeKernelTest = ScopeTest<Config>;
+TYPED_TEST_SUITE(ScopeKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 TYPED_TEST(ScopeTest, NothingIsCancelledByItself) {
   using B = typename TypeParam::Io;
@@ -79,7 +90,7 @@ TYPED_TEST(ScopeTest, AnotherTaskMayCancel) {
   });
 }
 
-TYPED_TEST(ScopeTest, PlainThreadMayCancel) {
+TYPED_TEST(ScopeKernelTest, PlainThreadMayCancel) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     for (int i = 0; i < 30; ++i) {
@@ -144,7 +155,7 @@ TYPED_TEST(ScopeTest, DeadlineEndsACall) {
       EXPECT_FALSE(deadline.cancelled());
       EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kDeadlineExceeded);
       EXPECT_GE(io.Now() - begin, 10ms);
-      EXPECT_TRUE(deadline.expired());
+      EXPECT_TRUE(deadline.fired());
       // It is sticky, too.
       EXPECT_EQ(Sleep(io, 0ms).code(), StatusCode::kDeadlineExceeded);
     }
@@ -159,7 +170,7 @@ TYPED_TEST(ScopeTest, DeadlineThatIsFarAwayChangesNothing) {
          {io.Now() + kFarAway, MonotonicTime(kNever - Duration(1)), kNever}) {
       const Deadline deadline(io, when);
       EXPECT_TRUE(Sleep(io, 1ms).ok());
-      EXPECT_FALSE(deadline.expired());
+      EXPECT_FALSE(deadline.fired());
     }
     const Deadline longest(io, Duration::max());
     EXPECT_TRUE(Sleep(io, 1ms).ok());
@@ -171,8 +182,9 @@ TYPED_TEST(ScopeTest, DeadlineInThePastFiresAtOnce) {
   RunOn<TypeParam>([](B& io) {
     for (const Duration timeout : {Duration(0), Duration(-1s)}) {
       const Deadline deadline(io, timeout);
-      EXPECT_TRUE(deadline.expired());
+      EXPECT_FALSE(deadline.fired());
       EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kDeadlineExceeded);
+      EXPECT_TRUE(deadline.fired());
     }
     const Deadline first(io, MonotonicTime(Duration(1)));
     EXPECT_EQ(CheckCancelled(io).code(), StatusCode::kDeadlineExceeded);
@@ -186,8 +198,8 @@ TYPED_TEST(ScopeTest, InnerDeadlineMayBeTheFirst) {
     {
       const Deadline inner(io, 5ms);
       EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kDeadlineExceeded);
-      EXPECT_TRUE(inner.expired());
-      EXPECT_FALSE(outer.expired());
+      EXPECT_TRUE(inner.fired());
+      EXPECT_FALSE(outer.fired());
     }
     EXPECT_TRUE(Sleep(io, 1ms).ok());
   });
@@ -200,8 +212,8 @@ TYPED_TEST(ScopeTest, OuterDeadlineMayBeTheFirst) {
     {
       const Deadline inner(io, kFarAway);
       EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kDeadlineExceeded);
-      EXPECT_FALSE(inner.expired());
-      EXPECT_TRUE(outer.expired());
+      EXPECT_FALSE(inner.fired());
+      EXPECT_TRUE(outer.fired());
     }
     EXPECT_EQ(Sleep(io, 1ms).code(), StatusCode::kDeadlineExceeded);
   });
@@ -217,11 +229,55 @@ TYPED_TEST(ScopeTest, OutermostRequestWins) {
       outer.Cancel();
       EXPECT_EQ(CheckCancelled(io).code(), StatusCode::kCancelled);
       EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kCancelled);
+      EXPECT_TRUE(outer.fired());
     }
     const Deadline outer(io, 0ms);
     CancelScope inner(io);
     inner.Cancel();
     EXPECT_EQ(CheckCancelled(io).code(), StatusCode::kDeadlineExceeded);
+    EXPECT_TRUE(outer.fired());
+    EXPECT_FALSE(inner.fired());
+  });
+}
+
+// Every kind of call tells, not only those that return a status.
+TYPED_TEST(ScopeTest, ScopeThatFiredIsTold) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    const std::vector<std::function<void()>> calls = {
+        [&] { (void)Sleep(io, kFarAway); },
+        [&] { (void)CheckCancelled(io); },
+        [&] {
+          Event<B> event;
+          (void)event.Wait(io);
+        },
+        [&] {
+          testing::SocketPair pair;
+          char byte;
+          (void)io.Perform(
+              op::Recv{.fd = pair.first.fd(), .data = &byte, .size = 1});
+        },
+        [&] { Async(io, [&] { (void)Sleep(io, kFarAway); }).Await(io); },
+        [&] {
+          TaskGroup<B> group(io);
+          group.Spawn([&] { (void)Sleep(io, kFarAway); });
+          (void)group.Await(io);
+        },
+    };
+    for (size_t i = 0; i < calls.size(); ++i) {
+      SCOPED_TRACE(i);
+      CancelScope outer(io);
+      CancelScope middle(io);
+      const Deadline inner(io, kFarAway);
+      middle.Cancel();
+      calls[i]();
+      EXPECT_TRUE(middle.fired());
+      EXPECT_FALSE(inner.fired());
+      EXPECT_FALSE(outer.fired());
+      outer.Cancel();
+      calls[i]();
+      EXPECT_TRUE(outer.fired());
+    }
   });
 }
 
@@ -231,7 +287,8 @@ TYPED_TEST(ScopeTest, DeadlineMayBeCancelled) {
     Deadline deadline(io, kFarAway);
     auto canceller = Async(io, [&] { deadline.Cancel(); });
     EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kCancelled);
-    EXPECT_FALSE(deadline.expired());
+    EXPECT_TRUE(deadline.fired());
+    EXPECT_TRUE(deadline.cancelled());
     canceller.Await(io);
   });
 }
@@ -312,7 +369,7 @@ TYPED_TEST(ScopeTest, TasksAreNotInTheScopeTheyWereStartedIn) {
   });
 }
 
-TYPED_TEST(ScopeTest, ManyNestedDeadlinesFireFromTheInside) {
+TYPED_TEST(ScopeTest, EachOfManyNestedDeadlinesEndsItsCalls) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     struct Nest {
@@ -320,7 +377,6 @@ TYPED_TEST(ScopeTest, ManyNestedDeadlinesFireFromTheInside) {
         const Deadline deadline(io, depth * 1ms);
         if (depth > 1) Open(io, depth - 1);
         EXPECT_EQ(Sleep(io, kFarAway).code(), StatusCode::kDeadlineExceeded);
-        EXPECT_TRUE(deadline.expired());
       }
     };
     Nest::Open(io, 20);

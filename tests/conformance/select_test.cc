@@ -188,7 +188,7 @@ TYPED_TEST(SelectTest, ReasonForGivingUpIsExact) {
     {
       Deadline deadline(io, 2ms);
       EXPECT_TRUE(absl::IsDeadlineExceeded(select(io)));
-      EXPECT_TRUE(deadline.expired());
+      EXPECT_TRUE(deadline.fired());
     }
     auto cancelled = Async(io, select);
     YieldUntil(io, [&] { return event.waiters() == 1; });

@@ -335,7 +335,7 @@ TYPED_TEST(TaskTest, AwaitPassesADeadlineOnAsACancel) {
     auto future = Async(io, [&] { return Sleep(io, 1h); });
     Deadline deadline(io, 5ms);
     EXPECT_EQ(future.Await(io).code(), StatusCode::kCancelled);
-    EXPECT_TRUE(deadline.expired());
+    EXPECT_TRUE(deadline.fired());
     EXPECT_EQ(CheckCancelled(io).code(), StatusCode::kDeadlineExceeded);
   });
 }

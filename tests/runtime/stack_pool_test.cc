@@ -194,6 +194,15 @@ TEST_F(StackPoolDeathTest, PoolWithTakenStacksIsNotDestroyed) {
       "taken_ == 0 does not hold");
 }
 
+TEST_F(StackPoolDeathTest, PoolWithReservationsIsNotDestroyed) {
+  EXPECT_DEATH(
+      {
+        StackPool pool(kStackSize);
+        EXPECT_TRUE(pool.Reserve().ok());
+      },
+      "reserved_ == 0 does not hold");
+}
+
 TEST_F(StackPoolDeathTest, RefusedMemoryIsResourceExhausted) {
   constexpr size_t kLarge = size_t{256} << 20;
   EXPECT_EXIT(

@@ -86,6 +86,7 @@ absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(
 }
 
 UringDriver::~UringDriver() {
+  WEFT_CHECK(in_flight_ == 0);
   // Closing the ring ends the read of the wake descriptor, the only operation
   // that may still be there.
   if (ring_is_set_up_) io_uring_queue_exit(&ring_);
@@ -136,6 +137,7 @@ void UringDriver::Submit(Request& request) {
   io_uring_sqe& entry = NextEntry();
   Prepare(entry, request.operation());
   io_uring_sqe_set_data(&entry, &request);
+  ++in_flight_;
 }
 
 void UringDriver::Cancel(Request& request) {
@@ -250,6 +252,7 @@ unsigned UringDriver::Reap() {
     if (data == kWakeEvent) {
       wake_is_armed_ = false;
     } else if (data != kIgnored) {
+      --in_flight_;
       reinterpret_cast<Request*>(data)->Complete(completion->res);
     }
   }

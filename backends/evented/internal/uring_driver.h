@@ -8,6 +8,7 @@
 
 #include <liburing.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,6 +25,7 @@ class UringDriver final : public Driver {
   // message says what was refused and what usually is the reason.
   static absl::StatusOr<std::unique_ptr<UringDriver>> Create(uint32_t entries);
 
+  // All requests must be complete: the kernel writes into their frames.
   ~UringDriver() override;
 
   void Submit(Request& request) override;
@@ -50,6 +52,7 @@ class UringDriver final : public Driver {
   int wake_descriptor_ = -1;
   uint64_t wake_count_ = 0;  // where the kernel reads the descriptor to
   bool wake_is_armed_ = false;
+  size_t in_flight_ = 0;  // requests submitted and not complete
 };
 
 }  // namespace weft::internal

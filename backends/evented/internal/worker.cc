@@ -96,7 +96,13 @@ op::Poll ReadinessFor(const Operation& operation) {
 Worker::Worker(WorkerGroup& group, uint32_t index)
     : group_(group), io_(&group.io()), index_(index) {}
 
-Worker::~Worker() { WEFT_CHECK(ready_.empty() && timers_.empty()); }
+Worker::~Worker() {
+  WEFT_CHECK(running_ == nullptr && ended_ == nullptr && ready_.empty());
+  WEFT_CHECK(timers_.empty());
+  WEFT_CHECK(posted_fibers_.load(std::memory_order_relaxed) == nullptr);
+  WEFT_CHECK(posted_interrupts_.load(std::memory_order_relaxed) == nullptr);
+  WEFT_CHECK(unstarted_.empty() && load() == 0);
+}
 
 absl::Status Worker::SetUp() {
   current_ = &current;
@@ -342,7 +348,7 @@ int64_t Worker::Perform(const Operation& operation) {
   Fiber& fiber = *running_;
   Task& task = fiber.task;
   for (;;) {
-    if (const Interruption interruption = task.Interrupted();
+    if (const Interruption interruption = task.GiveUp();
         interruption != Interruption::kNone) {
       return InterruptionResult(interruption);
     }
@@ -405,7 +411,7 @@ absl::Status Worker::SleepUntil(MonotonicTime when) {
     SleepPark park(fiber, std::min(when, task.deadline()));
     ParkFiber(park);
   }
-  return InterruptionStatus(task.Interrupted(), "sleep");
+  return InterruptionStatus(task.GiveUp(), "sleep");
 }
 
 void Worker::Yield() {

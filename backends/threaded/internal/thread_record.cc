@@ -83,7 +83,7 @@ int64_t ThreadRecord::Poll(const Task& task, int fd, short events) {
   int64_t result = 0;
   while (result == 0) {
     // After BeginPoll: a cancel that comes later finds `polling_` set.
-    if (const Interruption interruption = task.Interrupted();
+    if (const Interruption interruption = task.GiveUp();
         interruption != Interruption::kNone) {
       result = InterruptionResult(interruption);
       break;
@@ -130,6 +130,7 @@ void ThreadRecord::EndPoll() {
 
 void ThreadRecord::CloseWakeDescriptor() {
   const std::lock_guard lock(mutex_);
+  WEFT_CHECK(!polling_);
   if (wake_descriptor_ >= 0) close(wake_descriptor_);
   wake_descriptor_ = -1;
 }
