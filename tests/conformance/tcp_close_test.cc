@@ -2,6 +2,7 @@
 // on every backend and across backends.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -415,17 +416,27 @@ TYPED_TEST(TcpCloseDeathTest, SecondWriterIsMisuse) {
       "weft: misuse: two tasks write one TcpStream at the same time");
 }
 
+// Whether there are bytes in the stream that nobody has read.
+bool HasBytes(const TcpStream& stream) {
+  char byte;
+  return recv(stream.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 TYPED_TEST(TcpCloseDeathTest, DestroyingAStreamThatIsReadIsMisuse) {
   using B = typename TypeParam::Io;
   EXPECT_DEATH(RunOn<TypeParam>([](B& io) {
-                 std::optional<Pair> pair(ConnectedPair(io));
-                 WaitWatch watch;
+                 Pair pair = ConnectedPair(io);
+                 // The server stays, so that nothing ends the read.
+                 std::optional<TcpStream> client(std::move(pair.client));
+                 EXPECT_TRUE(pair.server.WriteAll(io, "x").ok());
+                 testing::YieldUntil(io, [&] { return HasBytes(*client); });
                  auto reading = Concurrent(io, [&] {
-                   watch.Begin();
-                   return Reads()[0].run(io, pair->client);
+                   // The second byte does not come.
+                   char room[2];
+                   return client->ReadExactly(io, room);
                  });
-                 watch.AwaitParked(io);
-                 pair.reset();
+                 testing::YieldUntil(io, [&] { return !HasBytes(*client); });
+                 client.reset();
                }),
                "weft: misuse: a stream or listener was destroyed while a task "
                "reads from it");
