@@ -104,6 +104,35 @@ TEST_F(DriverTest, PollReturnsAtItsDeadline) {
   }
 }
 
+// The first deadline is in the kernel already when the second one comes.
+TEST_F(DriverTest, EarlierDeadlineIsKeptAfterALaterOne) {
+  const auto driver = Make();
+  for (int round = 0; round < 20; ++round) {
+    driver->Wake();
+    EXPECT_FALSE(driver->Poll(In(1h)));
+    const MonotonicTime deadline = In(1ms);
+    while (!driver->Poll(deadline)) {
+    }
+    EXPECT_GE(KernelMonotonicNow(), deadline);
+  }
+}
+
+// One that nobody waits for any more may end a wait, but only once.
+TEST_F(DriverTest, LaterDeadlineIsKeptAfterAnEarlierOne) {
+  const auto driver = Make();
+  for (int round = 0; round < 20; ++round) {
+    driver->Wake();
+    driver->Poll(In(1ms));
+    const MonotonicTime deadline = In(3ms);
+    int polls = 0;
+    while (KernelMonotonicNow() < deadline) {
+      driver->Poll(deadline);
+      ++polls;
+    }
+    EXPECT_LE(polls, 3);
+  }
+}
+
 TEST_F(DriverTest, WakeEndsAPoll) {
   const auto driver = Make();
   for (int i = 0; i < 100; ++i) {

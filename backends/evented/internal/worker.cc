@@ -124,9 +124,9 @@ void Worker::Loop() {
     TakePosted();
     StartTasks();
     RunReady();
-    FireTimers();
     if (!ready_.empty() || has_unstarted() || Steal()) {
       if (driver_->HasWork()) driver_->Poll(Driver::kNoWait);
+      FireTimers();
     } else {
       WaitForWork();
     }
@@ -146,14 +146,13 @@ void Worker::WaitForWork() {
   // idle.
   group_.BeginIdle();
   State expected = kRunning;
-  if (state_.compare_exchange_strong(expected, kWaiting,
-                                     std::memory_order_seq_cst)) {
-    const bool nothing = !group_.stopping() && !Steal();
-    driver_->Poll(nothing ? EndOfWait() : Driver::kNoWait);
-  } else {
-    driver_->Poll(Driver::kNoWait);
-  }
+  const bool nothing = state_.compare_exchange_strong(
+                           expected, kWaiting, std::memory_order_seq_cst) &&
+                       !group_.stopping() && !Steal();
+  const bool time_is_up =
+      driver_->Poll(nothing ? EndOfWait() : Driver::kNoWait);
   group_.EndIdle();
+  if (time_is_up) FireTimers();
 }
 
 void Worker::TakePosted() {
@@ -421,7 +420,9 @@ void Worker::Yield() {
 }
 
 void Worker::ParkFiber(Park& park) {
-  if (park.deadline() != kNever) timers_.insert(park);
+  // Spans of time repeat, so most deadlines come last: there the tree needs no
+  // search.
+  if (park.deadline() != kNever) timers_.insert(timers_.end(), park);
   Fiber& fiber = park.fiber();
   fiber.park = &park;
   SwitchAway(fiber);
