@@ -51,11 +51,12 @@ using testing::WaitWatch;
 
 template <class Config>
 class TcpCloseTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpCloseTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpCloseTest, testing::KernelBackends, testing::BackendNames);
 
 template <class Config>
 class TcpCloseDeathTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpCloseDeathTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpCloseDeathTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 constexpr size_t kLarge = size_t{16} << 20;
 
@@ -388,7 +389,7 @@ TYPED_TEST(TcpCloseTest, AnyNumberMayCloseAtAnyTime) {
   });
 }
 
-TYPED_TEST(TcpCloseDeathTest, SecondReaderIsMisuse) {
+TYPED_TEST(TcpCloseDeathTest, X7SecondReaderIsMisuse) {
   using B = typename TypeParam::Io;
   EXPECT_DEATH(
       RunOn<TypeParam>([](B& io) {
@@ -402,7 +403,7 @@ TYPED_TEST(TcpCloseDeathTest, SecondReaderIsMisuse) {
       "weft: misuse: two tasks read one TcpStream at the same time");
 }
 
-TYPED_TEST(TcpCloseDeathTest, SecondWriterIsMisuse) {
+TYPED_TEST(TcpCloseDeathTest, X7SecondWriterIsMisuse) {
   using B = typename TypeParam::Io;
   EXPECT_DEATH(
       RunOn<TypeParam>([](B& io) {
