@@ -58,7 +58,11 @@ class TcpCloseDeathTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(TcpCloseDeathTest, testing::KernelBackends,
                  testing::BackendNames);
 
-constexpr size_t kLarge = size_t{16} << 20;
+// More than all buffers hold.
+const std::string& Large() {
+  static const std::string& large = *new std::string(size_t{16} << 20, 'l');
+  return large;
+}
 
 struct Call {
   const char* name;
@@ -86,32 +90,28 @@ std::vector<Call> Reads() {
 
 // Every way to wait for a peer that does not read.
 std::vector<Call> Writes() {
-  return {{"Write",
-           [](Io& io, TcpStream& stream) {
-             const std::string large = Pattern(0, kLarge);
-             for (;;) {
-               const auto n = stream.Write(io, large);
-               if (!n.ok()) return n.status();
-             }
-           }},
-          {"WriteAll",
-           [](Io& io, TcpStream& stream) {
-             return stream.WriteAll(io, Pattern(0, kLarge));
-           }},
-          {"WriteVector",
-           [](Io& io, TcpStream& stream) {
-             const std::string large = Pattern(0, kLarge);
-             const ConstBytes pieces[] = {"x", large};
-             for (;;) {
-               const auto n = stream.WriteVector(io, pieces);
-               if (!n.ok()) return n.status();
-             }
-           }},
-          {"WriteAllVector", [](Io& io, TcpStream& stream) {
-             const std::string large = Pattern(0, kLarge);
-             const ConstBytes pieces[] = {"x", large};
-             return stream.WriteAllVector(io, pieces);
-           }}};
+  return {
+      {"Write",
+       [](Io& io, TcpStream& stream) {
+         for (;;) {
+           const auto n = stream.Write(io, Large());
+           if (!n.ok()) return n.status();
+         }
+       }},
+      {"WriteAll",
+       [](Io& io, TcpStream& stream) { return stream.WriteAll(io, Large()); }},
+      {"WriteVector",
+       [](Io& io, TcpStream& stream) {
+         const ConstBytes pieces[] = {"x", Large()};
+         for (;;) {
+           const auto n = stream.WriteVector(io, pieces);
+           if (!n.ok()) return n.status();
+         }
+       }},
+      {"WriteAllVector", [](Io& io, TcpStream& stream) {
+         const ConstBytes pieces[] = {"x", Large()};
+         return stream.WriteAllVector(io, pieces);
+       }}};
 }
 
 void ExpectClosedHere(const absl::Status& status) {
@@ -343,8 +343,8 @@ TYPED_TEST(TcpCloseTest, NoByteReachesAConnectionThatTakesTheNumber) {
           if (!status.ok()) return ExpectClosedHere(status);
         }
       });
-      users.Spawn([&] {
-        (void)old.server.WriteAll(io, std::string(random() % 256, 'o'));
+      users.Spawn([&, size = random() % 256] {
+        (void)old.server.WriteAll(io, std::string(size, 'o'));
       });
       for (auto yields = random() % 8; yields > 0; --yields) io.Yield();
       old.client.Close();
