@@ -8,15 +8,15 @@
 namespace weft::sim {
 
 enum class FailureKind {
-  kExpectation,  // Sim::ReportFailure was called, as by EXPECT
-  kException,    // an exception left the body
-  kCheck,        // a check of weft failed: misuse, or a bug of weft's own
-  kDeadlock,     // nothing can ever run again
-  kLivelock,     // more points than the schedule may have
-  kLeakedTask,   // the body has returned, and a task still runs
+  kExpectation,       // Sim::ReportFailure was called, as by EXPECT
+  kException,         // an exception left the body
+  kCheck,             // a check of weft failed: misuse, or a bug of weft's own
+  kDeadlock,          // nothing can ever run again
+  kLivelock,          // more points than the schedule may have
+  kLeakedTask,        // the body has returned, and a task still runs
   kLeakedDescriptor,  // the schedule has ended, and a descriptor is open
-  kDivergence,   // the replay is not the schedule that was recorded
-  kOptions,      // the exploration could not begin
+  kDivergence,        // the replay is not the schedule that was recorded
+  kOptions,           // the exploration could not begin
 };
 
 // "deadlock" ..., one word.

@@ -9,7 +9,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
-#include "cancel.h"
+#include "weft/bench/limits/cancel.h"
 
 struct EventfdState {
   int wake;

@@ -21,8 +21,8 @@ struct State {
 
 static void ArmWake(struct State* own) {
   struct io_uring_sqe* const entry = io_uring_get_sqe(&own->ring);
-  io_uring_prep_read(entry, own->wake, &own->wake_count,
-                     sizeof own->wake_count, 0);
+  io_uring_prep_read(entry, own->wake, &own->wake_count, sizeof own->wake_count,
+                     0);
   io_uring_sqe_set_data64(entry, kWake);
 }
 

@@ -105,10 +105,9 @@ struct SimConfig {
   static constexpr bool kKernel = false;
   static constexpr bool kOneWorker = true;
   static constexpr uint32_t kManyTasks = 1000;
-  // The yields of a test that waits for something are steps, too.
-  static SimOptions options() {
-    return {.unfair_steps = 100'000, .max_steps = 100'000'000};
-  }
+  static Options options() { return {}; }
+  // Large transfers have many steps.
+  static SimOptions sim_options() { return {.max_steps = 100'000'000}; }
 };
 
 template <class... Configs>
@@ -268,7 +267,13 @@ class ConformanceTest : public ::testing::Test {
 
 template <class Config>
 std::unique_ptr<typename Config::Io> MakeIo() {
-  auto io = Config::Io::Create(Config::options());
+  auto io = [] {
+    if constexpr (requires { Config::sim_options(); }) {
+      return Config::Io::Create(Config::options(), Config::sim_options());
+    } else {
+      return Config::Io::Create(Config::options());
+    }
+  }();
   if (!io.ok()) {
     std::cerr << Config::kName << ": " << io.status() << "\n";
     std::abort();

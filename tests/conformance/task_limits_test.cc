@@ -115,7 +115,7 @@ TYPED_TEST(TaskLimitsTest, MoreThanMaxTasksAreRefused) {
   });
 }
 
-TYPED_TEST(TaskLimitsTest, RunIsRefusedToo) {
+TYPED_TEST(TaskLimitsKernelTest, RunIsRefusedToo) {
   using B = typename TypeParam::Io;
   const auto io = TestFixture::MakeWith(1);
   RunOnInstance(*io, [&](B& own) {

@@ -2,6 +2,7 @@
 // on every backend and across backends.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,6 +20,7 @@
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/status.h"
 #include "weft/runtime/task_group.h"
 #include "weft/tests/conformance/backends.h"
@@ -56,7 +58,11 @@ template <class Config>
 class TcpCloseDeathTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(TcpCloseDeathTest, testing::Backends, testing::BackendNames);
 
-constexpr size_t kLarge = size_t{16} << 20;
+// More than all buffers hold.
+const std::string& Large() {
+  static const std::string& large = *new std::string(size_t{16} << 20, 'l');
+  return large;
+}
 
 struct Call {
   const char* name;
@@ -84,32 +90,28 @@ std::vector<Call> Reads() {
 
 // Every way to wait for a peer that does not read.
 std::vector<Call> Writes() {
-  return {{"Write",
-           [](Io& io, TcpStream& stream) {
-             const std::string large = Pattern(0, kLarge);
-             for (;;) {
-               const auto n = stream.Write(io, large);
-               if (!n.ok()) return n.status();
-             }
-           }},
-          {"WriteAll",
-           [](Io& io, TcpStream& stream) {
-             return stream.WriteAll(io, Pattern(0, kLarge));
-           }},
-          {"WriteVector",
-           [](Io& io, TcpStream& stream) {
-             const std::string large = Pattern(0, kLarge);
-             const ConstBytes pieces[] = {"x", large};
-             for (;;) {
-               const auto n = stream.WriteVector(io, pieces);
-               if (!n.ok()) return n.status();
-             }
-           }},
-          {"WriteAllVector", [](Io& io, TcpStream& stream) {
-             const std::string large = Pattern(0, kLarge);
-             const ConstBytes pieces[] = {"x", large};
-             return stream.WriteAllVector(io, pieces);
-           }}};
+  return {
+      {"Write",
+       [](Io& io, TcpStream& stream) {
+         for (;;) {
+           const auto n = stream.Write(io, Large());
+           if (!n.ok()) return n.status();
+         }
+       }},
+      {"WriteAll",
+       [](Io& io, TcpStream& stream) { return stream.WriteAll(io, Large()); }},
+      {"WriteVector",
+       [](Io& io, TcpStream& stream) {
+         const ConstBytes pieces[] = {"x", Large()};
+         for (;;) {
+           const auto n = stream.WriteVector(io, pieces);
+           if (!n.ok()) return n.status();
+         }
+       }},
+      {"WriteAllVector", [](Io& io, TcpStream& stream) {
+         const ConstBytes pieces[] = {"x", Large()};
+         return stream.WriteAllVector(io, pieces);
+       }}};
 }
 
 void ExpectClosedHere(const absl::Status& status) {
@@ -117,7 +119,9 @@ void ExpectClosedHere(const absl::Status& status) {
   EXPECT_EQ(Errno(status), ESHUTDOWN) << status;
 }
 
-bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+bool IsOpen(int fd) {
+  return internal::SocketsOf(fd).Control(fd, F_GETFD, 0) >= 0;
+}
 
 // Starts each of `calls` in turn on a new connection and has `end` end it
 // before it begins, while it begins and once it waits.
@@ -341,8 +345,8 @@ TYPED_TEST(TcpCloseTest, NoByteReachesAConnectionThatTakesTheNumber) {
           if (!status.ok()) return ExpectClosedHere(status);
         }
       });
-      users.Spawn([&] {
-        (void)old.server.WriteAll(io, std::string(random() % 256, 'o'));
+      users.Spawn([&, size = random() % 256] {
+        (void)old.server.WriteAll(io, std::string(size, 'o'));
       });
       for (auto yields = random() % 8; yields > 0; --yields) io.Yield();
       old.client.Close();
@@ -387,7 +391,7 @@ TYPED_TEST(TcpCloseTest, AnyNumberMayCloseAtAnyTime) {
   });
 }
 
-TYPED_TEST(TcpCloseDeathTest, SecondReaderIsMisuse) {
+TYPED_TEST(TcpCloseDeathTest, X7SecondReaderIsMisuse) {
   using B = typename TypeParam::Io;
   EXPECT_DEATH(
       RunOn<TypeParam>([](B& io) {
@@ -401,7 +405,7 @@ TYPED_TEST(TcpCloseDeathTest, SecondReaderIsMisuse) {
       "weft: misuse: two tasks read one TcpStream at the same time");
 }
 
-TYPED_TEST(TcpCloseDeathTest, SecondWriterIsMisuse) {
+TYPED_TEST(TcpCloseDeathTest, X7SecondWriterIsMisuse) {
   using B = typename TypeParam::Io;
   EXPECT_DEATH(
       RunOn<TypeParam>([](B& io) {
@@ -415,17 +419,33 @@ TYPED_TEST(TcpCloseDeathTest, SecondWriterIsMisuse) {
       "weft: misuse: two tasks write one TcpStream at the same time");
 }
 
-TYPED_TEST(TcpCloseDeathTest, DestroyingAStreamThatIsReadIsMisuse) {
+// Whether there are bytes in the stream that nobody has read.
+bool HasBytes(const TcpStream& stream) {
+  char byte;
+  return recv(stream.fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+// It looks at the socket itself.
+template <class Config>
+class TcpCloseKernelDeathTest : public testing::ConformanceTest<Config> {};
+TYPED_TEST_SUITE(TcpCloseKernelDeathTest, testing::KernelBackends,
+                 testing::BackendNames);
+
+TYPED_TEST(TcpCloseKernelDeathTest, DestroyingAStreamThatIsReadIsMisuse) {
   using B = typename TypeParam::Io;
   EXPECT_DEATH(RunOn<TypeParam>([](B& io) {
-                 std::optional<Pair> pair(ConnectedPair(io));
-                 WaitWatch watch;
+                 Pair pair = ConnectedPair(io);
+                 // The server stays, so that nothing ends the read.
+                 std::optional<TcpStream> client(std::move(pair.client));
+                 EXPECT_TRUE(pair.server.WriteAll(io, "x").ok());
+                 testing::YieldUntil(io, [&] { return HasBytes(*client); });
                  auto reading = Concurrent(io, [&] {
-                   watch.Begin();
-                   return Reads()[0].run(io, pair->client);
+                   // The second byte does not come.
+                   char room[2];
+                   return client->ReadExactly(io, room);
                  });
-                 watch.AwaitParked(io);
-                 pair.reset();
+                 testing::YieldUntil(io, [&] { return !HasBytes(*client); });
+                 client.reset();
                }),
                "weft: misuse: a stream or listener was destroyed while a task "
                "reads from it");

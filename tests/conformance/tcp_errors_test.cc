@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/operation.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/status.h"
@@ -41,6 +42,7 @@ using net::TcpStream;
 using testing::ConnectedPair;
 using testing::InChild;
 using testing::Listen;
+using testing::OpenTcp;
 using testing::Pair;
 using testing::Pattern;
 using testing::RunOn;
@@ -52,7 +54,8 @@ TYPED_TEST_SUITE(TcpErrorsTest, testing::Backends, testing::BackendNames);
 
 template <class Config>
 class TcpErrorsDeathTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpErrorsDeathTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpErrorsDeathTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 void ExpectError(const absl::Status& status, StatusCode code, int error,
                  const std::string& message) {
@@ -64,13 +67,20 @@ void ExpectError(const absl::Status& status, StatusCode code, int error,
 // An address of a network for documents, which no machine has (RFC 5737).
 SocketAddress Foreign() { return SocketAddress::Parse("192.0.2.1:0").value(); }
 
+void SetUserTimeout(int fd, int milliseconds) {
+  EXPECT_EQ(
+      internal::SocketsOf(fd).SetOption(fd, {.level = IPPROTO_TCP,
+                                             .name = TCP_USER_TIMEOUT,
+                                             .value = &milliseconds,
+                                             .size = sizeof(milliseconds)}),
+      0);
+}
+
 // With it on, the connection breaks when the peer has not made progress for a
 // millisecond; the kernel looks after some hundred.
 void SetImpatient(TcpStream& stream, bool on) {
   const int milliseconds = on ? 1 : 0;
-  EXPECT_EQ(setsockopt(stream.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT,
-                       &milliseconds, sizeof(milliseconds)),
-            0);
+  SetUserTimeout(stream.fd(), milliseconds);
 }
 
 std::string To(const char* call, const SocketAddress& address) {
@@ -217,12 +227,8 @@ TYPED_TEST(TcpErrorsTest, ConnectToAPeerThatDoesNotAnswer) {
   RunOn<TypeParam>([](Io& io) {
     const TcpListener listener = Listen(io, {.backlog = 0});
     const std::vector<TcpStream> waiting = FillBacklog(io, listener);
-    const net::Descriptor client(
-        socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int milliseconds = 1;
-    ASSERT_EQ(setsockopt(client.get(), IPPROTO_TCP, TCP_USER_TIMEOUT,
-                         &milliseconds, sizeof(milliseconds)),
-              0);
+    const net::Descriptor client = OpenTcp();
+    SetUserTimeout(client.get(), 1);
     const SocketAddress& address = listener.local_address();
     const int64_t result =
         io.Perform(op::Connect{.fd = client.get(),

@@ -3,6 +3,7 @@
 #define WEFT_TESTS_CONFORMANCE_TCP_SUPPORT_H_
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/io.h"
 
 namespace weft::testing {
@@ -20,6 +22,14 @@ namespace weft::testing {
 inline net::TcpListener Listen(Io& io, const net::ListenOptions& options = {}) {
   return net::TcpListener::Bind(io, net::SocketAddress::Loopback(0), options)
       .value();
+}
+
+// A socket as net/ opens it, in the network of the backend.
+inline net::Descriptor OpenTcp() {
+  const int64_t fd = internal::SocketsToOpen().Open(
+      {.family = AF_INET, .type = SOCK_STREAM | SOCK_CLOEXEC});
+  EXPECT_GE(fd, 0);
+  return net::Descriptor(static_cast<int>(fd));
 }
 
 struct Pair {

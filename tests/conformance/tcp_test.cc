@@ -17,6 +17,7 @@
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/status.h"
 #include "weft/runtime/task_group.h"
 #include "weft/tests/conformance/backends.h"
@@ -33,10 +34,13 @@ using net::SocketAddress;
 using net::TcpListener;
 using net::TcpStream;
 
+using internal::Sockets;
+using internal::SocketsOf;
 using testing::ConnectedPair;
 using testing::EchoUntilEnd;
 using testing::IsPattern;
 using testing::Listen;
+using testing::OpenTcp;
 using testing::Pair;
 using testing::Pattern;
 using testing::RoundTrip;
@@ -62,8 +66,8 @@ absl::Status Answer(Io& io, TcpListener& listener) {
     char question[6];
     absl::Status got = stream->ReadExactly(io, question);
     if (!got.ok()) return got;
-    absl::Status sent = stream->WriteAll(io, std::span(question));
-    if (!sent.ok()) return sent;
+    // Who asks may leave before all of the answer has come.
+    (void)stream->WriteAll(io, std::span(question));
   }
 }
 
@@ -298,13 +302,14 @@ TYPED_TEST(TcpTest, ConnectIsRefusedWhereNobodyListens) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     // Bound, so that nobody else gets the port, but not listening.
-    const net::Descriptor bound(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    const net::Descriptor bound = OpenTcp();
     SocketAddress address = SocketAddress::Loopback(0);
-    ASSERT_EQ(bind(bound.get(), address.data(), address.size()), 0);
+    Sockets& sockets = SocketsOf(bound.get());
+    ASSERT_EQ(sockets.Bind(bound.get(), address.data(), address.size()), 0);
     sockaddr_storage name;
     socklen_t size = sizeof(name);
     auto* const raw = reinterpret_cast<sockaddr*>(&name);
-    ASSERT_EQ(getsockname(bound.get(), raw, &size), 0);
+    ASSERT_EQ(sockets.LocalAddress(bound.get(), raw, &size), 0);
     address = SocketAddress::FromSockaddr(raw, size).value();
 
     const auto stream = TcpStream::Connect(io, address);

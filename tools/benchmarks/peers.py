@@ -19,21 +19,23 @@ def compile_peer(argv, what):
         raise children.Unavailable(f"{what} is missing or too old") from error
 
 
-def build_go(sources, folder):
+def build_go(options, folder):
     go = shutil.which("go")
     if go is None:
         raise children.Unavailable("no go; the package is golang-go")
     program = folder / "go"
-    source = sources / "go/main.go"
+    source = options.root / "bench/peers/go/main.go"
     compile_peer([go, "build", "-o", str(program), str(source)], "go")
     return program
 
 
-def build_boost(sources, folder, name, source, libraries):
+def build_boost(options, folder, name, source, libraries):
     program = folder / name
+    source = options.root / "bench/peers" / source
     argv = ["g++", "-std=c++20", "-O2", "-DNDEBUG", "-pthread"]
     argv += ["-include", "utility"]  # which Asio 1.74 forgets
-    argv += ["-o", str(program), str(sources / source), *libraries]
+    argv += ["-I", str(options.build_dir / "include")]
+    argv += ["-o", str(program), str(source), *libraries]
     compile_peer(argv, f"Boost ({name})")
     return program
 
@@ -42,14 +44,13 @@ def build(options, report):
     """Those that could be built: name to program."""
     if options.no_peers:
         return {}
-    sources = options.root / "bench/peers"
     folder = options.build_dir / "peers"
     folder.mkdir(exist_ok=True)
     built = {}
-    makers = {"go": lambda: build_go(sources, folder)}
+    makers = {"go": lambda: build_go(options, folder)}
     for boost in BOOST:
         makers[boost[0]] = lambda boost=boost: build_boost(
-            sources, folder, *boost
+            options, folder, *boost
         )
     for name, make in makers.items():
         try:

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "peer.h"
+#include "weft/bench/peers/boost/peer.h"
 
 namespace {
 

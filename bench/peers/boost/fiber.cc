@@ -11,7 +11,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "peer.h"
+#include "weft/bench/peers/boost/peer.h"
 
 int main(int argc, char** argv) {
   const peer::Settings settings = peer::Parse(argc, argv);
