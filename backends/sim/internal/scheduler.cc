@@ -50,6 +50,7 @@ void Scheduler::Reset(const Plan& plan) {
   tasks_.clear();
   fibers_.clear();
   alive_ = 0;
+  unfinished_ = 0;
   runnable_.clear();
   ended_ = nullptr;
   now_ = kBeginning;
@@ -92,7 +93,7 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
 // --- Tasks -----------------------------------------------------------------
 
 absl::Status Scheduler::MakeFiber(Task& task) {
-  if (alive_ >= limits_.max_tasks) {
+  if (unfinished_ >= limits_.max_tasks) {
     return absl::ResourceExhaustedError(
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      limits_.max_tasks, " tasks is reached"));
@@ -114,6 +115,7 @@ absl::Status Scheduler::MakeFiber(Task& task) {
       {.parent = running_ == nullptr ? 0 : running_->number, .points = 0});
   fibers_.push_back(fiber);
   ++alive_;
+  ++unfinished_;
   if (trace_ != nullptr) trace_->NameTask(task.name());
   MakeRunnable(*fiber);
   return absl::OkStatus();
@@ -137,6 +139,8 @@ void Scheduler::FiberMain(void* argument) {
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
   fiber.finished = true;
+  // Who waits for the end may start another task at once.
+  --self.unfinished_;
   task.Announce();
   task.DropReference();
   self.EndFiber(fiber);

@@ -194,6 +194,7 @@ class Scheduler final : public internal::Explorer {
   std::vector<TaskProgress> tasks_;
   std::vector<Fiber*> fibers_;
   uint32_t alive_ = 0;
+  uint32_t unfinished_ = 0;  // those of them whose end is not announced
   std::vector<uint32_t> runnable_;  // ascending; with the running one
   std::vector<uint32_t> others_;    // scratch of Yield
   Fiber* running_ = nullptr;
