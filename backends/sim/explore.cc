@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/crash.h"
 #include "weft/backends/sim/internal/environment.h"
+#include "weft/backends/sim/internal/fault_injector.h"
 #include "weft/backends/sim/internal/replay.h"
 #include "weft/backends/sim/internal/scheduler.h"
 #include "weft/backends/sim/internal/shrink.h"
@@ -59,6 +60,8 @@ class Exploration {
       : options_(options), sim_(sim), body_(body) {}
 
   ExploreResult Explore(Strategy& strategy);
+  // With faults, one by one.
+  ExploreResult ExploreFaults();
   ExploreResult ReplayToken(const Token& token);
 
  private:
@@ -78,16 +81,25 @@ class Exploration {
   const ExploreOptions& options_;
   Sim& sim_;
   const std::function<void(Sim&)>& body_;
+  FaultInjector injector_;
+  bool faulty_ = false;  // else nothing asks it
+  // Begins the injector anew for another run of the same schedule.
+  std::function<void(uint64_t seed)> begin_faults_ = [this](uint64_t) {
+    injector_.BeginWithout();
+  };
   absl::flat_hash_set<uint64_t> seen_;
   ExploreResult result_;
 };
 
 bool Exploration::Run(Strategy& strategy, uint64_t seed, Trace* trace) {
+  begin_faults_(seed);
   const internal::TaskPointer<BodyTask> task(new BodyTask(sim_, body_));
-  const absl::Status status = scheduler().Run(*task, {.strategy = strategy,
-                                                      .seed = seed,
-                                                      .trace = trace,
-                                                      .survive_checks = true});
+  const absl::Status status =
+      scheduler().Run(*task, {.strategy = strategy,
+                              .seed = seed,
+                              .trace = trace,
+                              .faults = faulty_ ? &injector_ : nullptr,
+                              .survive_checks = true});
   if (!status.ok()) {
     scheduler().Fail(FailureKind::kOptions, std::string(status.message()));
   }
@@ -103,7 +115,62 @@ void Exploration::Count() {
   }
 }
 
+ExploreResult Exploration::ExploreFaults() {
+  const bool limited = options_.time > Duration(0);
+  const MonotonicTime end =
+      limited ? After(internal::KernelMonotonicNow(), options_.time) : kNever;
+  const auto enough = [&] {
+    return result_.schedules >= options_.schedules ||
+           (limited && internal::KernelMonotonicNow() >= end);
+  };
+  for (uint64_t round = 0; result_.schedules == 0 || !enough(); ++round) {
+    const uint64_t seed = DeriveSeed(options_.seed, round);
+    // The same schedule, up to the fault, each time: so a new strategy that
+    // has learned nothing. First one without switches, which is the easiest
+    // to read.
+    const auto run = [&] {
+      std::unique_ptr<Strategy> strategy;
+      if (round == 0) {
+        strategy = std::make_unique<Guided>(std::vector<Switch>());
+      } else {
+        strategy = *MakeStrategy(
+            options_.strategy == "portfolio" ? "random" : options_.strategy);
+      }
+      strategy->Begin(seed);
+      const bool failed = Run(*strategy, seed, nullptr);
+      Count();
+      if (failed) ReportFailure();
+      return failed;
+    };
+    begin_faults_ = [this](uint64_t) { injector_.BeginCount(); };
+    if (run()) return std::move(result_);
+    const std::vector<Fault> faults = injector_.Places(options_.faults);
+    size_t tried = 0;
+    for (; tried < faults.size() && !enough(); ++tried) {
+      begin_faults_ = [this, fault = faults[tried]](uint64_t) {
+        injector_.BeginOne(fault);
+      };
+      if (run()) return std::move(result_);
+    }
+    result_.faults += tried;
+    if (tried == faults.size()) ++result_.fault_rounds;
+  }
+  result_.report = absl::StrCat(
+      "weft: sim: no failure in ", Summary(), "; ", result_.faults,
+      " faults, every one there is in ", result_.fault_rounds, " schedules");
+  return std::move(result_);
+}
+
 ExploreResult Exploration::Explore(Strategy& strategy) {
+  faulty_ = options_.faults.any();
+  if (faulty_ && options_.faults.probability == 0) {
+    return ExploreFaults();
+  }
+  if (faulty_) {
+    begin_faults_ = [this](uint64_t seed) {
+      injector_.BeginRandom(options_.faults, seed);
+    };
+  }
   const bool limited = options_.time > Duration(0);
   const MonotonicTime end =
       limited ? After(internal::KernelMonotonicNow(), options_.time) : kNever;
@@ -186,6 +253,12 @@ std::vector<Switch> Exploration::ShrinkSwitches(std::vector<Switch> switches,
 }
 
 ExploreResult Exploration::ReplayToken(const Token& token) {
+  if (!token.faults.empty()) {
+    faulty_ = true;
+    begin_faults_ = [this, &token](uint64_t seed) {
+      (void)injector_.BeginFromToken(token.faults, seed);
+    };
+  }
   Replay replay(token.history);
   Trace trace;
   replay.Begin(token.seed);
@@ -229,13 +302,17 @@ void Exploration::FillResult(const Failure& failure, std::string_view strategy,
                           .unfair_steps = options_.unfair_steps,
                           .max_steps = options_.max_steps,
                           .failure = Name(failure.kind),
-                          .history = scheduler().history()}
+                          .history = scheduler().history(),
+                          .faults = injector_.token()}
                         .ToString();
   }
   result_.report = absl::StrCat(
       "weft: sim: ", Name(failure.kind), " in schedule ", result_.schedules,
       ", at step ", failure.step, absl::string_view(note.data(), note.size()),
       "\n", failure.text);
+  if (!injector_.done().empty()) {
+    absl::StrAppend(&result_.report, "\n", injector_.done());
+  }
   if (!failure.tasks.empty()) {
     absl::StrAppend(&result_.report, "\ntasks:\n", failure.tasks);
   }
@@ -285,6 +362,12 @@ ExploreResult FindFailure(const ExploreOptions& given,
                                   parsed.status().message()));
     }
     token = *std::move(parsed);
+    if (FaultInjector probe; !token.faults.empty() &&
+                             !probe.BeginFromToken(token.faults, token.seed)) {
+      return Refused(
+          "the replay token cannot be read: its faults make no "
+          "sense");
+    }
     options.unfair_steps = token.unfair_steps;
     options.max_steps = token.max_steps;
   }

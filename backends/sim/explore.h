@@ -35,6 +35,7 @@
 #include <string>
 
 #include "weft/backends/sim/failure.h"
+#include "weft/backends/sim/faults.h"
 #include "weft/backends/sim/sim.h"
 #include "weft/runtime/clock.h"
 
@@ -52,6 +53,9 @@ struct ExploreOptions {
   Duration time = Duration(0);
   // The token of a failure: runs that schedule only.
   std::string replay;
+  // What goes wrong, apart from the order of things. One by one, `schedules`
+  // counts those with a fault, too.
+  FaultOptions faults = {};
   // Look for a shorter schedule with the same failure.
   bool shrink = true;
 
@@ -82,6 +86,10 @@ struct ExploreResult {
   static constexpr uint64_t kMostDistinct = uint64_t{1} << 17;
   // Every schedule there is has been run, within the bound of the strategy.
   bool complete = false;
+  // One by one: for how many schedules every single fault was tried, and how
+  // many faults that were.
+  uint64_t fault_rounds = 0;
+  uint64_t faults = 0;
 
   bool ok() const { return !failure.has_value(); }
 };

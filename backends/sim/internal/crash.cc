@@ -149,6 +149,11 @@ void CrashReporter::Report(int signal) const {
   out.Put(Token::kCrash);
   out.Put(":");
   scheduler_.history().Write([&out](char c) { out.Put(c); });
+  if (const std::string_view faults = scheduler_.fault_token();
+      !faults.empty()) {
+    out.Put(":");
+    out.Put(faults);
+  }
   out.Put("\n");
 }
 

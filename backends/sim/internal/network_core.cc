@@ -102,6 +102,10 @@ void NetworkCore::ReachPoint(const Socket& socket) {
   scheduler_.Reach(PointKind::kOperation, &socket);
 }
 
+int NetworkCore::Fault(const char* call) {
+  return scheduler_.running() == nullptr ? 0 : scheduler_.FaultAt(call);
+}
+
 uint32_t NetworkCore::CurrentHost() const {
   const Fiber* fiber = scheduler_.running();
   return fiber == nullptr ? 0 : fiber->host;
@@ -135,6 +139,7 @@ int64_t NetworkCore::Open(const internal::SocketKind& kind) {
   }
   const uint32_t host = CurrentHost();
   if (!wire_.host(host).up) return -ENETDOWN;
+  if (const int error = Fault("socket"); error != 0) return -error;
   auto socket = std::make_shared<Socket>();
   socket->host = host;
   socket->family = kind.family;
@@ -255,6 +260,7 @@ int64_t NetworkCore::Bind(int fd, const sockaddr* address, socklen_t size) {
   if (socket == nullptr) return -EBADF;
   ReachPoint(*socket);
   if (socket->dead) return -ENETDOWN;
+  if (const int error = Fault("bind"); error != 0) return -error;
   NetworkAddress wanted;
   if (const int64_t result =
           NetworkAddress::Read(socket->family, address, size, wanted);
@@ -283,6 +289,7 @@ int64_t NetworkCore::Listen(int fd, int backlog) {
   if (socket == nullptr) return -EBADF;
   ReachPoint(*socket);
   if (socket->dead) return -ENETDOWN;
+  if (const int error = Fault("listen"); error != 0) return -error;
   if (socket->state == Socket::State::kConnecting ||
       socket->state == Socket::State::kConnected) {
     return -EINVAL;
@@ -371,6 +378,8 @@ int64_t NetworkCore::Shutdown(int fd, int how) {
   }
   if (socket->state != Socket::State::kConnected) return -ENOTCONN;
   const EndPointer end = socket->end;
+  // Shutting down fails where a reset came before.
+  if (Fault("shutdown") != 0) wire_.Reset(end);
   const bool connected = !end->broken && !end->finished();
   if (how != SHUT_WR) end->read_shut = true;
   if (how != SHUT_RD) end->write_shut = end->end_wanted = true;

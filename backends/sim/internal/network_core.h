@@ -131,6 +131,7 @@ class NetworkCore final : public World, public internal::Sockets {
 
   // Others may run before the call that follows; not outside of tasks.
   void ReachPoint(const Socket& socket);
+  int Fault(const char* call);
   uint32_t CurrentHost() const;
   SocketPointer Find(int fd) const;
   // The lowest free descriptor, or -EMFILE.

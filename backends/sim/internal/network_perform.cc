@@ -50,12 +50,22 @@ class NetworkCore::Use {
 
 int64_t NetworkCore::Perform(const Operation& operation) {
   return std::visit(
-      [this](const auto& op) -> int64_t {
+      [&](const auto& op) -> int64_t {
         const SocketPointer socket = Find(op.fd);
         if (socket == nullptr) return -EBADF;
         if (socket->dead) return -ENETDOWN;
         const Use use(*this, socket);
-        return PerformOn(*socket, op);
+        const char* const call = weft::Name(operation);
+        if (const int error = scheduler_.FaultAt(call); error != 0) {
+          if (socket->state == Socket::State::kConnected &&
+              (error == ECONNRESET || error == EPIPE || error == ETIMEDOUT)) {
+            wire_.Reset(socket->end);
+          }
+          return -error;
+        }
+        const int64_t result = PerformOn(*socket, op);
+        if (result >= 0) scheduler_.CallSucceeded(call);
+        return result;
       },
       operation);
 }

@@ -40,6 +40,7 @@ void Scheduler::Reset(const Plan& plan) {
   strategy_ = &plan.strategy;
   seed_ = plan.seed;
   trace_ = plan.trace;
+  faults_ = plan.faults;
   if (trace_ != nullptr) trace_->Clear();
   survive_checks_ = plan.survive_checks;
   random_ = Rng(DeriveSeed(plan.seed, 1));
@@ -122,6 +123,10 @@ absl::Status Scheduler::MakeFiber(Task& task) {
 }
 
 absl::Status Scheduler::Start(Task& task) {
+  if (faults_ != nullptr && faults_->AtStart(*this)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("start task '", task.name(), "': a fault was injected"));
+  }
   absl::Status status = MakeFiber(task);
   if (status.ok()) Reach(PointKind::kSpawn, nullptr);
   return status;
@@ -218,6 +223,8 @@ void Scheduler::CountStep(PointKind kind, const void* object) {
 
 void Scheduler::Reach(PointKind kind, const void* object) {
   CountStep(kind, object);
+  if (faults_ != nullptr) [[unlikely]]
+    faults_->AtPoint(*this);
   if (runnable_.size() > 1) SwitchTo(Choose(kind, runnable_));
 }
 
@@ -331,8 +338,15 @@ MonotonicTime Scheduler::NextTime() const {
   return timers_.empty() ? event : std::min(event, timers_.begin()->deadline);
 }
 
-void Scheduler::AdvanceClock() {
-  now_ = std::max(now_, NextTime());
+void Scheduler::AdvanceClock() { AdvanceTo(NextTime()); }
+
+MonotonicTime Scheduler::NextDeadline() const {
+  const MonotonicTime own = running_->task.deadline();
+  return own != kNever && own > now_ ? own : NextTime();
+}
+
+void Scheduler::AdvanceTo(MonotonicTime when) {
+  now_ = std::max(now_, when);
   world_->Advance(now_);
   // All whose time it is can run at once; who of them does is up to the
   // strategy.
@@ -382,6 +396,20 @@ absl::Status Scheduler::SleepUntil(MonotonicTime when) {
     Park(wait);
   }
   return internal::InterruptionStatus(task.GiveUp(), "sleep");
+}
+
+void Scheduler::CallSucceeded(const char* call) {
+  if (faults_ != nullptr && faults_->AfterCall(*this, call)) {
+    running_->task.RequestCancel();
+  }
+}
+
+uint32_t Scheduler::AliveBesideBody() const {
+  uint32_t count = 0;
+  for (size_t i = 1; i < fibers_.size(); ++i) {
+    if (fibers_[i] != nullptr && !fibers_[i]->finished) ++count;
+  }
+  return count;
 }
 
 WakeReason Scheduler::Block(const BlockedOn& on) {

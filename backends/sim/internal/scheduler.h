@@ -29,6 +29,7 @@
 
 #include "absl/status/status.h"
 #include "weft/backends/sim/failure.h"
+#include "weft/backends/sim/internal/fault_injector.h"
 #include "weft/backends/sim/internal/fiber.h"
 #include "weft/backends/sim/internal/history.h"
 #include "weft/backends/sim/internal/rng.h"
@@ -54,6 +55,8 @@ struct Plan {
   uint64_t seed = 0;
   // Filled if given.
   Trace* trace = nullptr;
+  // Makes faults, if given; it has begun.
+  FaultInjector* faults = nullptr;
   // A failed check of weft is a failure of the schedule; otherwise it ends the
   // program, as on other backends.
   bool survive_checks = false;
@@ -98,6 +101,13 @@ class Scheduler final : public internal::Explorer {
   // Wakes all that wait on `object`. Not a scheduling point.
   void WakeBlocked(const void* object);
 
+  // Around a call on the network: with which errno it is to fail, or 0; and
+  // that it has succeeded.
+  int FaultAt(const char* call) {
+    return faults_ == nullptr ? 0 : faults_->AtCall(*this, call);
+  }
+  void CallSucceeded(const char* call);
+
   // The first failure of a schedule is kept. Does not end it.
   void Fail(FailureKind kind, std::string_view text);
 
@@ -128,6 +138,19 @@ class Scheduler final : public internal::Explorer {
   // By number; null for those that have ended.
   const std::vector<Fiber*>& fibers() const { return fibers_; }
   MonotonicTime now() const { return now_; }
+  // Empty without faults.
+  std::string_view fault_token() const {
+    return faults_ == nullptr ? std::string_view() : faults_->token();
+  }
+
+  // --- For faults ---------------------------------------------------------
+
+  uint32_t AliveBesideBody() const;
+  // Of the scope of the task that runs, or else the next time anybody waits
+  // for; kNever if there is none.
+  MonotonicTime NextDeadline() const;
+  void AdvanceTo(MonotonicTime when);
+
   uint32_t NumberOf(const void* object) { return objects_.Of(object); }
 
  private:
@@ -183,6 +206,7 @@ class Scheduler final : public internal::Explorer {
   Strategy* strategy_ = nullptr;
   uint64_t seed_ = 0;
   Trace* trace_ = nullptr;
+  FaultInjector* faults_ = nullptr;
   bool survive_checks_ = false;
   Rng random_{0};  // what the tasks ask for
   Rng fair_{0};    // who runs once the schedule is fair

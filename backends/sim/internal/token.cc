@@ -17,7 +17,7 @@ constexpr size_t kFields = 7;
 std::string Token::ToString() const {
   return absl::StrCat(kVersion, ":", strategy, ":", absl::Hex(seed), ":",
                       unfair_steps, ":", max_steps, ":", failure, ":",
-                      history.ToString());
+                      history.ToString(), faults.empty() ? "" : ":", faults);
 }
 
 absl::StatusOr<Token> Token::Parse(std::string_view text) {
@@ -31,7 +31,7 @@ absl::StatusOr<Token> Token::Parse(std::string_view text) {
                                                    kVersion, "'"));
   }
   Token token;
-  if (fields.size() != kFields ||
+  if ((fields.size() != kFields && fields.size() != kFields + 1) ||
       !absl::SimpleHexAtoi(fields[2], &token.seed) ||
       !absl::SimpleAtoi(fields[3], &token.unfair_steps) ||
       !absl::SimpleAtoi(fields[4], &token.max_steps)) {
@@ -39,6 +39,7 @@ absl::StatusOr<Token> Token::Parse(std::string_view text) {
   }
   token.strategy = fields[1];
   token.failure = fields[5];
+  if (fields.size() > kFields) token.faults = fields[kFields];
   absl::StatusOr<History> history = History::Parse(fields[6]);
   if (!history.ok()) return history.status();
   token.history = *std::move(history);

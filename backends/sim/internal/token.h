@@ -3,7 +3,8 @@
 //   1:portfolio:5eed:10000:100000:deadlock:+0s+1.4a1-1f0
 //
 // The version of the format, the strategy (for people), the seed in
-// hexadecimal, the two limits on steps, how the schedule failed, its history.
+// hexadecimal, the two limits on steps, how the schedule failed, its history,
+// and the faults, if it has any (fault_injector.h).
 #ifndef WEFT_BACKENDS_SIM_INTERNAL_TOKEN_H_
 #define WEFT_BACKENDS_SIM_INTERNAL_TOKEN_H_
 
@@ -23,6 +24,7 @@ struct Token {
   uint64_t max_steps = 0;
   std::string failure;  // the name of a FailureKind, or kCrash
   History history;
+  std::string faults;
 
   static constexpr char kCrash[] = "crash";
 
