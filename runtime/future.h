@@ -22,6 +22,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/call.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/wall.h"
@@ -132,7 +133,10 @@ class [[nodiscard]] Future {
   bool valid() const { return task_ != nullptr; }
 
   // True once Await will not park. Does not block.
-  bool ready() const { return task_ != nullptr && task_->ended(); }
+  bool ready() const {
+    internal::ReachCancelPoint();
+    return task_ != nullptr && task_->ended();
+  }
 
   // Parks until the task has ended; returns or throws what it did. Once.
   template <IoType Given>
@@ -150,7 +154,9 @@ class [[nodiscard]] Future {
   // Asks the task to stop; its blocking calls return CANCELLED. Does not
   // block and does not wait: Await does.
   void Cancel() {
-    if (valid()) task_->RequestCancel();
+    if (!valid()) return;
+    internal::ReachCancelPoint();
+    task_->RequestCancel();
   }
 
  private:
@@ -161,6 +167,7 @@ class [[nodiscard]] Future {
 
   void CancelAndAwait() {
     if (!valid()) return;
+    internal::ReachCancelPoint();
     task_->RequestCancel();
     task_->Await(*io_);
     task_ = nullptr;

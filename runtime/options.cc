@@ -102,7 +102,18 @@ absl::Status CheckRange(const char* name,
 }
 
 constexpr char kPrefix[] = "WEFT_";
-constexpr char kTestPrefix[] = "WEFT_TEST_";
+// Variables that are not options of a backend: those of tests, and those of
+// explorations (backends/sim/explore.h).
+constexpr std::string_view kOthers[] = {"WEFT_TEST_", "WEFT_SIM_",
+                                        "WEFT_REPLAY="};
+
+bool IsOption(std::string_view variable) {
+  if (!variable.starts_with(kPrefix)) return false;
+  for (const std::string_view other : kOthers) {
+    if (variable.starts_with(other)) return false;
+  }
+  return true;
+}
 
 }  // namespace
 
@@ -110,9 +121,7 @@ Options Options::FromEnvironment() {
   Options options;
   for (char** entry = environ; *entry != nullptr; ++entry) {
     const std::string_view variable(*entry);
-    if (!variable.starts_with(kPrefix) || variable.starts_with(kTestPrefix)) {
-      continue;
-    }
+    if (!IsOption(variable)) continue;
     const size_t equals = variable.find('=');
     if (equals == std::string_view::npos) continue;
     const std::string_view name =

@@ -61,7 +61,7 @@ struct Options {
 
   // Defaults, overridden by the environment. A WEFT_ variable that is unknown
   // or has an impossible value is kept in `error`; those that begin with
-  // WEFT_TEST_ are left to tests.
+  // WEFT_TEST_ are left to tests, and WEFT_SIM_ and WEFT_REPLAY to Sim.
   static Options FromEnvironment();
 
   // Sets one option from text. `name` is the name of the field: "workers".

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/status.h"
@@ -32,6 +33,7 @@ CancelScope::~CancelScope() {
 }
 
 void CancelScope::Cancel() {
+  internal::ReachCancelPoint();
   // Pairs with the load in Task::Interrupted.
   link_.cancelled.store(true, std::memory_order_seq_cst);
   io_.Interrupt(task_);
@@ -46,8 +48,9 @@ Deadline::Deadline(Io& io, MonotonicTime when)
 Shield::Shield(Io& io) : CancelScope(io, kNever, /*shield=*/true) {}
 
 absl::Status CheckCancelled(Io& io) {
-  return internal::InterruptionStatus(
-      io.CurrentTask("CheckCancelled").GiveUp(), "check");
+  internal::ReachCancelPoint();
+  return internal::InterruptionStatus(io.CurrentTask("CheckCancelled").GiveUp(),
+                                      "check");
 }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 #include "weft/runtime/task_group.h"
 
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -56,6 +57,7 @@ Interruption GroupCore::Enter(GroupTask& task) {
 }
 
 void GroupCore::Cancel() {
+  ReachCancelPoint();
   const std::lock_guard lock(mutex_);
   CancelLocked();
 }

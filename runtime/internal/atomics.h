@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstddef>
 #include <mutex>
+#include <string_view>
 #include <type_traits>
 
 #include "absl/base/thread_annotations.h"
@@ -33,6 +34,12 @@ class Explorer {
   virtual void WaitForLock(const void* lock) = 0;
   // After `lock` was let go: those who wait for it may try again.
   virtual void LockReleased(const void* lock) = 0;
+  // A task is about to cancel something, or to look at a flag that another
+  // task sets: others may run now. Where NativeAtomics are used on purpose.
+  virtual void CancelPoint() {}
+  // A check failed in the task that runs; `line` is what will be printed
+  // before the program ends, if this returns.
+  virtual void CheckFailed(std::string_view /*line*/) {}
 
  protected:
   ~Explorer() = default;
@@ -41,6 +48,12 @@ class Explorer {
 // The explorer of the task that runs on this thread; null outside of tasks of
 // an exploring backend, where accesses are plain.
 inline thread_local Explorer* current_explorer = nullptr;
+
+// A scheduling point where tasks, which are the same on every backend, meet.
+// Not under a lock.
+inline void ReachCancelPoint() {
+  if (current_explorer != nullptr) current_explorer->CancelPoint();
+}
 
 struct NativeAtomics {
   template <class T>

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/task.h"
 
@@ -13,6 +14,7 @@ namespace weft::internal {
 namespace {
 
 [[noreturn]] void Die(const std::string& line) {
+  if (current_explorer != nullptr) current_explorer->CheckFailed(line);
   // One write, so that lines of several threads do not mix. Nothing can be
   // done about a failure: the program ends here.
   [[maybe_unused]] const ssize_t written =

@@ -152,6 +152,8 @@ TEST_F(OptionsTest, VariablesOfOthersAreIgnored) {
   setenv("WEFTY", "1", 1);
   setenv("MY_WEFT_WORKERS", "x", 1);
   setenv("WEFT_TEST_SEED", "1", 1);
+  setenv("WEFT_SIM_SEED", "1", 1);
+  setenv("WEFT_REPLAY", "token", 1);
   EXPECT_TRUE(Options::FromEnvironment().error.ok());
   unsetenv("WEFTY");
   unsetenv("MY_WEFT_WORKERS");

@@ -1,0 +1,308 @@
+#include "weft/backends/sim/explore.h"
+
+#include <exception>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "weft/backends/sim/internal/crash.h"
+#include "weft/backends/sim/internal/environment.h"
+#include "weft/backends/sim/internal/replay.h"
+#include "weft/backends/sim/internal/scheduler.h"
+#include "weft/backends/sim/internal/shrink.h"
+#include "weft/backends/sim/internal/token.h"
+#include "weft/backends/sim/strategy.h"
+#include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/current.h"
+
+namespace weft::sim {
+namespace {
+
+// What shrinking may cost. Counted and not timed, so that the same failure is
+// always shrunk to the same schedule. A try that fails may leave stacks and
+// memory behind.
+constexpr uint32_t kMostFailedAttempts = 200;
+constexpr uint64_t kMostShrinkSteps = 5'000'000;
+
+class BodyTask final : public Task {
+ public:
+  BodyTask(Sim& sim, const std::function<void(Sim&)>& body)
+      : Task(sim, nullptr, {.name = "body"}), sim_(sim), body_(body) {}
+
+ private:
+  void Run() override {
+    try {
+      body_(sim_);
+    } catch (const std::exception& e) {
+      Failed(e.what());
+    } catch (...) {
+      Failed("of a type that is no std::exception");
+    }
+  }
+  void AnnounceEnd() override {}
+
+  void Failed(const char* what) {
+    sim_.scheduler().Fail(FailureKind::kException,
+                          absl::StrCat("an exception left the body: ", what));
+  }
+
+  Sim& sim_;
+  const std::function<void(Sim&)>& body_;
+};
+
+class Exploration {
+ public:
+  Exploration(const ExploreOptions& options, Sim& sim,
+              const std::function<void(Sim&)>& body)
+      : options_(options), sim_(sim), body_(body) {}
+
+  ExploreResult Explore(Strategy& strategy);
+  ExploreResult ReplayToken(const Token& token);
+
+ private:
+  Scheduler& scheduler() { return sim_.scheduler(); }
+
+  // One schedule; true if it fails.
+  bool Run(Strategy& strategy, uint64_t seed, Trace* trace);
+  void Count();
+  // Shrinks the schedule that has just failed, and reports it.
+  void ReportFailure();
+  std::vector<Switch> ShrinkSwitches(std::vector<Switch> switches,
+                                     FailureKind kind, uint64_t seed);
+  void FillResult(const Failure& failure, std::string_view strategy,
+                  std::string_view note, const Trace* trace);
+  std::string Summary() const;
+
+  const ExploreOptions& options_;
+  Sim& sim_;
+  const std::function<void(Sim&)>& body_;
+  absl::flat_hash_set<uint64_t> seen_;
+  ExploreResult result_;
+};
+
+bool Exploration::Run(Strategy& strategy, uint64_t seed, Trace* trace) {
+  const internal::TaskPointer<BodyTask> task(new BodyTask(sim_, body_));
+  const absl::Status status = scheduler().Run(*task, {.strategy = strategy,
+                                                      .seed = seed,
+                                                      .trace = trace,
+                                                      .survive_checks = true});
+  if (!status.ok()) {
+    scheduler().Fail(FailureKind::kOptions, std::string(status.message()));
+  }
+  return scheduler().failure().has_value();
+}
+
+void Exploration::Count() {
+  ++result_.schedules;
+  result_.points += scheduler().steps();
+  if (seen_.size() < ExploreResult::kMostDistinct) {
+    seen_.insert(scheduler().history().Hash());
+    result_.distinct = seen_.size();
+  }
+}
+
+ExploreResult Exploration::Explore(Strategy& strategy) {
+  const bool limited = options_.time > Duration(0);
+  const MonotonicTime end =
+      limited ? After(internal::KernelMonotonicNow(), options_.time) : kNever;
+  while (result_.schedules < options_.schedules &&
+         (result_.schedules == 0 || !limited ||
+          internal::KernelMonotonicNow() < end)) {
+    const uint64_t seed = DeriveSeed(options_.seed, result_.schedules);
+    if (!strategy.Begin(seed)) {
+      result_.complete = strategy.complete();
+      break;
+    }
+    const bool failed = Run(strategy, seed, nullptr);
+    Count();
+    if (failed) {
+      ReportFailure();
+      return std::move(result_);
+    }
+    strategy.End({.tasks = scheduler().tasks(),
+                  .decisions = scheduler().history().decisions(),
+                  .turned_fair = scheduler().turned_fair()});
+  }
+  result_.report = absl::StrCat("weft: sim: no failure in ", Summary());
+  return std::move(result_);
+}
+
+void Exploration::ReportFailure() {
+  const Failure first = *scheduler().failure();
+  const uint64_t seed = scheduler().seed();
+  const History history = scheduler().history();
+  // Once more, to see how it went and whether it is the same again.
+  Replay replay(history);
+  Trace trace;
+  replay.Begin(seed);
+  Run(replay, seed, &trace);
+  const std::string difference = replay.CompareWhole(scheduler().history());
+  const std::optional<Failure> again = scheduler().failure();
+  if (!difference.empty() || !again.has_value() || again->kind != first.kind) {
+    result_.failure = first;
+    result_.failure->text = absl::StrCat(
+        first.text, "\nThis could not be repeated at once: ",
+        difference.empty() ? "the same schedule did not fail" : difference);
+    result_.report = absl::StrCat(
+        "weft: sim: ", Name(first.kind), " in schedule ", result_.schedules,
+        ", at step ", first.step, "\n", result_.failure->text);
+    return;
+  }
+  const uint64_t steps = scheduler().steps();
+  std::string note;
+  if (options_.shrink && !replay.switches().empty()) {
+    std::vector<Switch> switches =
+        ShrinkSwitches(replay.switches(), first.kind, seed);
+    note = absl::StrCat("; shrunk from ", replay.switches().size(),
+                        " switches and ", steps, " steps to ", switches.size(),
+                        " and ");
+    Guided guided(std::move(switches));
+    Run(guided, seed, &trace);
+    absl::StrAppend(&note, scheduler().steps());
+  }
+  const Failure last = *scheduler().failure();
+  FillResult(last, options_.strategy, note, &trace);
+}
+
+std::vector<Switch> Exploration::ShrinkSwitches(std::vector<Switch> switches,
+                                                FailureKind kind,
+                                                uint64_t seed) {
+  uint32_t failed = 0;
+  uint64_t steps = 0;
+  return Shrink(std::move(switches), [&](const std::vector<Switch>& fewer) {
+    if (failed == kMostFailedAttempts || steps > kMostShrinkSteps) {
+      return Attempt::kStop;
+    }
+    Guided guided(fewer);
+    const bool fails = Run(guided, seed, nullptr);
+    steps += scheduler().steps();
+    if (!fails) return Attempt::kPasses;
+    ++failed;
+    return scheduler().failure()->kind == kind ? Attempt::kFails
+                                               : Attempt::kPasses;
+  });
+}
+
+ExploreResult Exploration::ReplayToken(const Token& token) {
+  Replay replay(token.history);
+  Trace trace;
+  replay.Begin(token.seed);
+  const bool failed = Run(replay, token.seed, &trace);
+  Count();
+  const std::string difference = replay.CompareWhole(scheduler().history());
+  const bool same =
+      failed && Name(scheduler().failure()->kind) == token.failure;
+  if (same && difference.empty()) {
+    FillResult(*scheduler().failure(), token.strategy, " (replayed)", &trace);
+    return std::move(result_);
+  }
+  std::string text = difference;
+  if (text.empty()) {
+    text =
+        absl::StrCat("the schedule ran as it was recorded, but there was no ",
+                     token.failure);
+  }
+  if (failed && scheduler().failure()->kind != FailureKind::kDivergence) {
+    absl::StrAppend(
+        &text, "\nThis time it failed so: ", Name(scheduler().failure()->kind),
+        ": ", scheduler().failure()->text);
+  }
+  const Failure divergence{.kind = FailureKind::kDivergence,
+                           .text = text,
+                           .tasks = failed ? scheduler().failure()->tasks : "",
+                           .step = scheduler().steps()};
+  FillResult(divergence, token.strategy, " (replayed)", &trace);
+  // Another token would not be that of the failure that was looked for.
+  result_.token = options_.replay;
+  return std::move(result_);
+}
+
+void Exploration::FillResult(const Failure& failure, std::string_view strategy,
+                             std::string_view note, const Trace* trace) {
+  result_.failure = failure;
+  const bool diverged = failure.kind == FailureKind::kDivergence;
+  if (!diverged) {
+    result_.token = Token{.strategy = std::string(strategy),
+                          .seed = scheduler().seed(),
+                          .unfair_steps = options_.unfair_steps,
+                          .max_steps = options_.max_steps,
+                          .failure = Name(failure.kind),
+                          .history = scheduler().history()}
+                        .ToString();
+  }
+  result_.report = absl::StrCat(
+      "weft: sim: ", Name(failure.kind), " in schedule ", result_.schedules,
+      ", at step ", failure.step, absl::string_view(note.data(), note.size()),
+      "\n", failure.text);
+  if (!failure.tasks.empty()) {
+    absl::StrAppend(&result_.report, "\ntasks:\n", failure.tasks);
+  }
+  if (trace != nullptr) {
+    absl::StrAppend(&result_.report, "\nlast steps:\n", trace->Table());
+  }
+  if (!diverged) {
+    absl::StrAppend(&result_.report, "\nto run this schedule again:\n",
+                    "WEFT_REPLAY=", result_.token);
+  }
+}
+
+std::string Exploration::Summary() const {
+  return absl::StrCat(
+      result_.schedules, " schedules, ", result_.distinct,
+      result_.distinct == ExploreResult::kMostDistinct ? " or more" : "",
+      " of them different, ", result_.points, " points",
+      result_.complete ? "; these are all" : "");
+}
+
+ExploreResult Refused(std::string why) {
+  ExploreResult result;
+  result.failure =
+      Failure{.kind = FailureKind::kOptions, .text = std::move(why)};
+  result.report = absl::StrCat("weft: sim: ", result.failure->text);
+  return result;
+}
+
+}  // namespace
+
+ExploreResult FindFailure(const ExploreOptions& given,
+                          const std::function<void(Sim&)>& body) {
+  if (internal::current.worker_of != nullptr) {
+    internal::Misuse(
+        "an exploration was begun in a task of Sim or on a worker of a "
+        "backend, which it would block; begin it on a plain thread");
+  }
+  ExploreOptions options = given;
+  if (absl::Status status = ApplyEnvironment(options); !status.ok()) {
+    return Refused(std::string(status.message()));
+  }
+  Token token;
+  if (!options.replay.empty()) {
+    absl::StatusOr<Token> parsed = Token::Parse(options.replay);
+    if (!parsed.ok()) {
+      return Refused(absl::StrCat("the replay token cannot be read: ",
+                                  parsed.status().message()));
+    }
+    token = *std::move(parsed);
+    options.unfair_steps = token.unfair_steps;
+    options.max_steps = token.max_steps;
+  }
+  absl::StatusOr<std::unique_ptr<Strategy>> strategy =
+      MakeStrategy(options.strategy);
+  if (!strategy.ok()) return Refused(std::string(strategy.status().message()));
+  Options sim_options;
+  sim_options.stack_size = options.stack_size;
+  sim_options.max_tasks = options.max_tasks;
+  absl::StatusOr<std::unique_ptr<Sim>> sim =
+      Sim::Create(sim_options, {.seed = options.seed,
+                                .unfair_steps = options.unfair_steps,
+                                .max_steps = options.max_steps});
+  if (!sim.ok()) return Refused(std::string(sim.status().message()));
+  const CrashReporter crash_reporter((*sim)->scheduler(), options.strategy);
+  Exploration exploration(options, **sim, body);
+  return options.replay.empty() ? exploration.Explore(**strategy)
+                                : exploration.ReplayToken(token);
+}
+
+}  // namespace weft::sim
