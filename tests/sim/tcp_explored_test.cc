@@ -201,6 +201,30 @@ TEST(TcpExplored, CloseEndsTheReaderOfAnotherTask) {
   });
 }
 
+// The number goes to another connection as soon as nobody is in the old one.
+TEST(TcpExplored, CloseHarmsNoConnectionThatTakesTheNumber) {
+  ExploreTcp([](Sim& io, bool faults) {
+    std::optional<Pair> pair = Connected(io);
+    if (!pair.has_value()) return;
+    if (!pair->server.WriteAll(io, "x").ok()) return;
+    TaskGroup<Sim> group(io);
+    if (!group.Spawn([&](Sim& own) {
+          char room[1];
+          (void)pair->client.Read(own, room);
+          std::optional<Pair> next = Connected(own);
+          EXPECT_TRUE(faults || next.has_value());
+          if (!next.has_value()) return;
+          absl::Status status = next->client.WriteAll(own, "y");
+          if (status.ok()) status = next->server.ReadExactly(own, room);
+          EXPECT_TRUE(faults || status.ok()) << status;
+        })) {
+      return;
+    }
+    pair->client.Close();
+    (void)group.Await(io);
+  });
+}
+
 TEST(TcpExplored, CloseEndsTheWriterOfAnotherTask) {
   ExploreTcp([](Sim& io, bool faults) {
     std::optional<Pair> pair = Connected(io);

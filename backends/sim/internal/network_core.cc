@@ -97,9 +97,9 @@ std::string NetworkCore::Describe(int fd) const {
 
 // --- The table -------------------------------------------------------------
 
-void NetworkCore::ReachPoint(const Socket& socket) {
+void NetworkCore::ReachPoint() {
   if (scheduler_.running() == nullptr) return;
-  scheduler_.Reach(PointKind::kOperation, &socket);
+  scheduler_.Reach(PointKind::kOperation, nullptr);
 }
 
 int NetworkCore::Fault(const char* call) {
@@ -153,12 +153,10 @@ int64_t NetworkCore::Open(const internal::SocketKind& kind) {
 }
 
 int64_t NetworkCore::Close(int fd) {
+  ReachPoint();
   const SocketPointer socket = Find(fd);
   if (socket == nullptr) return -EBADF;
-  ReachPoint(*socket);
-  const auto index = static_cast<size_t>(fd - kFirstSimulated);
-  if (sockets_[index] != socket) return -EBADF;
-  sockets_[index] = nullptr;
+  sockets_[static_cast<size_t>(fd - kFirstSimulated)] = nullptr;
   --open_;
   socket->closed = true;
   // As in the kernel, a call that is in it keeps it alive.
@@ -256,9 +254,9 @@ uint16_t NetworkCore::FreePort(const Socket& socket, const IpAddress& ip) {
 }
 
 int64_t NetworkCore::Bind(int fd, const sockaddr* address, socklen_t size) {
+  ReachPoint();
   const SocketPointer socket = Find(fd);
   if (socket == nullptr) return -EBADF;
-  ReachPoint(*socket);
   if (socket->dead) return -ENETDOWN;
   if (const int error = Fault("bind"); error != 0) return -error;
   NetworkAddress wanted;
@@ -285,9 +283,9 @@ int64_t NetworkCore::Bind(int fd, const sockaddr* address, socklen_t size) {
 }
 
 int64_t NetworkCore::Listen(int fd, int backlog) {
+  ReachPoint();
   const SocketPointer socket = Find(fd);
   if (socket == nullptr) return -EBADF;
-  ReachPoint(*socket);
   if (socket->dead) return -ENETDOWN;
   if (const int error = Fault("listen"); error != 0) return -error;
   if (socket->state == Socket::State::kConnecting ||
@@ -360,9 +358,9 @@ int64_t NetworkCore::PeerAddress(int fd, sockaddr* address, socklen_t* size) {
 // --- Other calls -----------------------------------------------------------
 
 int64_t NetworkCore::Shutdown(int fd, int how) {
+  ReachPoint();
   const SocketPointer socket = Find(fd);
   if (socket == nullptr) return -EBADF;
-  ReachPoint(*socket);
   if (how != SHUT_RD && how != SHUT_WR && how != SHUT_RDWR) return -EINVAL;
   if (socket->dead) return -ENETDOWN;
   if (socket->state == Socket::State::kListening) {

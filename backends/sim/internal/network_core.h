@@ -129,8 +129,9 @@ class NetworkCore final : public World, public internal::Sockets {
   IpAddress SourceFor(uint32_t host, const IpAddress& peer) const;
   short Events(const Socket& socket) const;
 
-  // Others may run before the call that follows; not outside of tasks.
-  void ReachPoint(const Socket& socket);
+  // Others may run before the call that begins, and give its descriptor to
+  // another socket; not outside of tasks.
+  void ReachPoint();
   int Fault(const char* call);
   uint32_t CurrentHost() const;
   SocketPointer Find(int fd) const;
