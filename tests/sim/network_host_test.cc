@@ -18,6 +18,7 @@
 #include "weft/runtime/future.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/status.h"
+#include "weft/tests/sim/abandoned.h"
 
 namespace weft::sim {
 namespace {
@@ -282,6 +283,7 @@ TEST(NetworkHost, DescriptorThatIsLeftOpenFailsTheSchedule) {
 }
 
 TEST(NetworkHost, DeadlockTellsWhatTheTasksWaitFor) {
+  const KeepAbandoned keep;
   const ExploreResult result = FindFailure({.schedules = 1}, [](Sim& io) {
     auto listener = TcpListener::Bind(io, SocketAddress::Loopback(0));
     (void)listener->Accept(io);
