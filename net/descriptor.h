@@ -5,8 +5,6 @@
 #ifndef WEFT_NET_DESCRIPTOR_H_
 #define WEFT_NET_DESCRIPTOR_H_
 
-#include <unistd.h>
-
 #include <utility>
 
 namespace weft::net {
@@ -33,11 +31,7 @@ class Descriptor {
   // Gives the descriptor away; the caller closes it.
   [[nodiscard]] int Release() { return std::exchange(fd_, -1); }
 
-  void Close() {
-    // Linux frees the number whatever close returns, EINTR included, so there
-    // is nothing to retry.
-    if (valid()) close(Release());
-  }
+  void Close();
 
  private:
   int fd_ = -1;

@@ -5,13 +5,14 @@
 
 #include <cerrno>
 
-#include "absl/strings/str_cat.h"
 #include "weft/net/internal/socket.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/operation.h"
-#include "weft/runtime/status.h"
 
 namespace weft::net {
 namespace {
+
+using internal::SharedSocket;
 
 // Errors that accept(2) reports of a connection rather than of the listener:
 // with them the connection is gone.
@@ -43,14 +44,9 @@ int64_t Listen(int fd, const SocketAddress& address,
                                  options.ipv6_only ? 1 : 0);
   }
   if (result < 0) return result;
-  if (bind(fd, address.data(), address.size()) != 0) return -errno;
-  return listen(fd, options.backlog) == 0 ? 0 : -errno;
-}
-
-absl::Status Error(const char* call, const SocketAddress& address,
-                   int64_t result) {
-  return weft::internal::ResultStatus(
-      result, absl::StrCat(call, " ", address.ToString()));
+  result = internal::Bind(fd, address);
+  if (result < 0) return result;
+  return weft::internal::SocketsOf(fd).Listen(fd, options.backlog);
 }
 
 }  // namespace
@@ -60,30 +56,32 @@ absl::StatusOr<TcpListener> TcpListener::Bind(Io& /*io*/,
                                               const ListenOptions& options) {
   // Non-blocking, because another task may take the connection between a
   // backend's poll and its accept4.
-  Descriptor descriptor(
-      socket(address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!descriptor.valid()) return Error("listen", address, -errno);
-  int64_t result = Listen(descriptor.get(), address, options);
+  int64_t result = internal::OpenTcp(address.family(), SOCK_NONBLOCK);
+  if (result < 0) return internal::CallStatus("listen", address, result);
+  Descriptor descriptor(static_cast<int>(result));
+  result = Listen(descriptor.get(), address, options);
   SocketAddress local;
   if (result == 0) result = internal::LocalAddress(descriptor.get(), local);
-  if (result < 0) return Error("listen", address, result);
+  if (result < 0) return internal::CallStatus("listen", address, result);
   return TcpListener(std::move(descriptor), local);
 }
 
 absl::StatusOr<TcpStream> TcpListener::Accept(Io& io) {
+  const SharedSocket::Turn turn(socket_, SharedSocket::kOther);
   for (;;) {
     sockaddr_storage storage;
     socklen_t size = sizeof(storage);
     auto* const name = reinterpret_cast<sockaddr*>(&storage);
-    const int64_t result = io.Perform(
-        op::Accept{.fd = fd(), .address = name, .address_length = &size});
+    const int64_t result = turn.Outcome(io.Perform(
+        op::Accept{.fd = turn.fd(), .address = name, .address_length = &size}));
     if (result >= 0) {
       Descriptor descriptor(static_cast<int>(result));
       const auto peer = SocketAddress::FromSockaddr(name, size);
       if (!peer.ok()) return peer.status();
       return TcpStream(std::move(descriptor), *peer);
     }
-    if (!IsOfOneConnection(result)) return Error("accept", local_, result);
+    if (!IsOfOneConnection(result))
+      return internal::CallStatus("accept", local_, result);
   }
 }
 

@@ -7,8 +7,10 @@
 //     ...
 //   }
 //
-// **Threads.** Any number of tasks, of any backends, may accept at once; each
-// connection goes to one of them. Close: while nobody accepts.
+// **Threads.** Any number of tasks, of any backends, may accept at once, up to
+// 2^32 - 1; each connection goes to one of them. It wakes all that wait, so a
+// few do better than many. Close may be called by any task at any time. Moving
+// and destroying a listener that is in use is misuse, which is checked.
 //
 // **Cancelling.** Accept gives up with CANCELLED or DEADLINE_EXCEEDED; a
 // connection is then left for the next Accept.
@@ -20,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "weft/net/address.h"
 #include "weft/net/descriptor.h"
+#include "weft/net/internal/shared_socket.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/runtime/io.h"
 
@@ -42,10 +45,12 @@ class TcpListener {
   // Listens on `address`; port 0 is any free one. An address that lingers
   // from connections of an earlier listener may be bound (SO_REUSEADDR). Does
   // not block.
-  // Errors: ALREADY_EXISTS if another socket has the address; UNAVAILABLE if
-  // this machine does not (EADDRNOTAVAIL); PERMISSION_DENIED for ports that
-  // are privileged; INVALID_ARGUMENT without IPv6 for IPv6 addresses;
-  // RESOURCE_EXHAUSTED at a limit on descriptors or memory.
+  // Errors: ALREADY_EXISTS if another socket has the address (EADDRINUSE);
+  // UNAVAILABLE if this machine does not (EADDRNOTAVAIL); PERMISSION_DENIED
+  // for ports that are privileged (EACCES); INVALID_ARGUMENT without IPv6 for
+  // IPv6 addresses (EAFNOSUPPORT) and for a bad zone (EINVAL);
+  // RESOURCE_EXHAUSTED at a limit on descriptors or memory (EMFILE, ENFILE,
+  // ENOBUFS, ENOMEM).
   static absl::StatusOr<TcpListener> Bind(Io& io, const SocketAddress& address,
                                           const ListenOptions& options = {});
 
@@ -53,22 +58,27 @@ class TcpListener {
   // accepted are passed over.
   // Errors: RESOURCE_EXHAUSTED at a limit on descriptors or memory (EMFILE,
   // ENFILE, ENOBUFS, ENOMEM): the connection goes on waiting, so let others
-  // close something before the next try; FAILED_PRECONDITION once closed.
+  // close something before the next try; FAILED_PRECONDITION when this side
+  // has closed the listener, before the call or while it waited (ESHUTDOWN),
+  // and on one that was moved from (EBADF); PERMISSION_DENIED if a firewall
+  // refuses (EPERM).
   absl::StatusOr<TcpStream> Accept(Io& io);
 
   // Where it listens, with the port that was chosen.
   const SocketAddress& local_address() const { return local_; }
 
   // Stays the listener's own; -1 once closed.
-  int fd() const { return descriptor_.get(); }
-  // Resets the connections that nobody has accepted. Does not block.
-  void Close() { descriptor_.Close(); }
+  int fd() const { return socket_.fd(); }
+  // Resets the connections that nobody has accepted. Tasks that wait in Accept
+  // return ESHUTDOWN; the number of the descriptor is free once the last of
+  // them has returned. Does not block. May be called more than once.
+  void Close() { socket_.Close(); }
 
  private:
   TcpListener(Descriptor descriptor, const SocketAddress& local)
-      : descriptor_(std::move(descriptor)), local_(local) {}
+      : socket_(std::move(descriptor)), local_(local) {}
 
-  Descriptor descriptor_;
+  internal::SharedSocket socket_;
   SocketAddress local_;
 };
 

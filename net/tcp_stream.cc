@@ -7,51 +7,23 @@
 #include <sys/uio.h>
 
 #include <array>
-#include <cerrno>
 #include <climits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "weft/net/internal/socket.h"
-#include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/sockets.h"
 #include "weft/runtime/operation.h"
 #include "weft/runtime/status.h"
 
 namespace weft::net {
 namespace {
 
-using weft::internal::Misuse;
 using weft::internal::ResultStatus;
+using weft::internal::SocketsOf;
 
-#ifdef NDEBUG
-constexpr bool kCheckTurns = false;
-#else
-constexpr bool kCheckTurns = true;
-#endif
-
-// What one call does with one direction of a stream. Every read and every
-// write begins and ends here.
-class Turn {
- public:
-  Turn(internal::OneAtATime& direction, const char* call)
-      : direction_(direction) {
-    if (kCheckTurns && !direction_.TryEnter()) {
-      Misuse(absl::StrCat(
-          "two tasks ", call,
-          " one TcpStream at the same time; a stream has "
-          "one reader and one writer at a time, so guard it with a Mutex or "
-          "let one task do it for all"));
-    }
-  }
-  ~Turn() {
-    if (kCheckTurns) direction_.Leave();
-  }
-  Turn(const Turn&) = delete;
-  Turn& operator=(const Turn&) = delete;
-
- private:
-  internal::OneAtATime& direction_;
-};
+using internal::SharedSocket;
+using Turn = SharedSocket::Turn;
 
 // A place for a count: the caller's, if there is one.
 class Count {
@@ -117,13 +89,35 @@ class Remainder {
   std::array<iovec, TcpStream::kMaxPieces> vector_;
 };
 
+// One send of bytes that are not none; as Io::Perform.
+int64_t Send(Io& io, const Turn& turn, ConstBytes bytes) {
+  return turn.Outcome(io.Perform(
+      op::Send{.fd = turn.fd(), .data = bytes.data(), .size = bytes.size()}));
+}
+
+int64_t Send(Io& io, const Turn& turn, Remainder<ConstBytes>& rest) {
+  msghdr message{};
+  rest.Describe(message);
+  return turn.Outcome(
+      io.Perform(op::SendMessage{.fd = turn.fd(), .message = &message}));
+}
+
+int64_t BlockAndCloseOnExec(int fd) {
+  weft::internal::Sockets& sockets = SocketsOf(fd);
+  const int64_t flags = sockets.Control(fd, F_GETFL, 0);
+  if (flags < 0) return flags;
+  const int64_t result =
+      sockets.Control(fd, F_SETFL, static_cast<int>(flags) & ~O_NONBLOCK);
+  return result < 0 ? result : sockets.Control(fd, F_SETFD, FD_CLOEXEC);
+}
+
 }  // namespace
 
 absl::StatusOr<TcpStream> TcpStream::Connect(Io& io, const SocketAddress& peer,
                                              const ConnectOptions& options) {
-  TcpStream stream(
-      Descriptor(socket(peer.family(), SOCK_STREAM | SOCK_CLOEXEC, 0)), peer);
-  if (stream.fd() < 0) return stream.Error("connect", -errno);
+  const int64_t opened = internal::OpenTcp(peer.family(), 0);
+  if (opened < 0) return internal::CallStatus("connect", peer, opened);
+  TcpStream stream(Descriptor(static_cast<int>(opened)), peer);
   if (options.local_address.has_value()) {
     const SocketAddress& local = *options.local_address;
     // Lets connect choose the port: bind would need one that is free towards
@@ -131,9 +125,10 @@ absl::StatusOr<TcpStream> TcpStream::Connect(Io& io, const SocketAddress& peer,
     const int64_t deferred = internal::SetOption(stream.fd(), IPPROTO_IP,
                                                  IP_BIND_ADDRESS_NO_PORT, 1);
     if (deferred < 0) return stream.Error("connect", deferred);
-    if (bind(stream.fd(), local.data(), local.size()) != 0) {
-      return ErrnoStatus(errno, absl::StrCat("connect ", peer.ToString(),
-                                             " from ", local.ToString()));
+    const int64_t bound = internal::Bind(stream.fd(), local);
+    if (bound < 0) {
+      return ResultStatus(bound, absl::StrCat("connect ", peer.ToString(),
+                                              " from ", local.ToString()));
     }
   }
   const int64_t result =
@@ -155,36 +150,32 @@ absl::StatusOr<TcpStream> TcpStream::Adopt(Descriptor descriptor) {
   }
   if (result == 0) result = internal::PeerAddress(fd, peer);
   if (result < 0) return ResultStatus(result, what);
-  const int flags = fcntl(fd, F_GETFL);
-  if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0 ||
-      fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
-    return ErrnoStatus(errno, what);
-  }
+  result = BlockAndCloseOnExec(fd);
+  if (result < 0) return ResultStatus(result, what);
   return TcpStream(std::move(descriptor), peer);
 }
 
-int64_t TcpStream::Receive(Io& io, MutableBytes room) {
-  const int64_t count = io.Perform(op::Recv{.fd = fd(),
+int64_t TcpStream::Receive(Io& io, const Turn& turn, MutableBytes room) {
+  const int64_t count = io.Perform(op::Recv{.fd = turn.fd(),
                                             .data = room.data(),
                                             .size = room.size(),
                                             .probably_empty = drained_});
   drained_ = count >= 0 && static_cast<size_t>(count) < room.size();
-  return count;
+  return turn.Outcome(count);
 }
 
 absl::StatusOr<size_t> TcpStream::Read(Io& io, MutableBytes room) {
   if (room.empty()) return size_t{0};
-  const Turn turn(reading_, "read");
-  const int64_t count = Receive(io, room);
+  const Turn turn(socket_, SharedSocket::kRead);
+  const int64_t count = Receive(io, turn, room);
   if (count < 0) return Error("read", count);
   return static_cast<size_t>(count);
 }
 
 absl::StatusOr<size_t> TcpStream::Write(Io& io, ConstBytes bytes) {
   if (bytes.empty()) return size_t{0};
-  const Turn turn(writing_, "write");
-  const int64_t count = io.Perform(
-      op::Send{.fd = fd(), .data = bytes.data(), .size = bytes.size()});
+  const Turn turn(socket_, SharedSocket::kWrite);
+  const int64_t count = Send(io, turn, bytes);
   if (count < 0) return Error("write", count);
   return static_cast<size_t>(count);
 }
@@ -192,10 +183,10 @@ absl::StatusOr<size_t> TcpStream::Write(Io& io, ConstBytes bytes) {
 absl::Status TcpStream::ReadExactly(Io& io, MutableBytes room,
                                     size_t* received) {
   Count done(received);
-  const Turn turn(reading_, "read");
+  const Turn turn(socket_, SharedSocket::kRead);
   while (done.get() < room.size()) {
     const MutableBytes rest = room.Skip(done.get());
-    const int64_t count = Receive(io, rest);
+    const int64_t count = Receive(io, turn, rest);
     if (count < 0) return Error("read", count);
     if (count == 0) {
       return absl::OutOfRangeError(
@@ -209,11 +200,9 @@ absl::Status TcpStream::ReadExactly(Io& io, MutableBytes room,
 
 absl::Status TcpStream::WriteAll(Io& io, ConstBytes bytes, size_t* written) {
   Count done(written);
-  const Turn turn(writing_, "write");
+  const Turn turn(socket_, SharedSocket::kWrite);
   while (done.get() < bytes.size()) {
-    const ConstBytes rest = bytes.Skip(done.get());
-    const int64_t count = io.Perform(
-        op::Send{.fd = fd(), .data = rest.data(), .size = rest.size()});
+    const int64_t count = Send(io, turn, bytes.Skip(done.get()));
     if (count < 0) return Error("write", count);
     done.Add(count);
   }
@@ -224,11 +213,11 @@ absl::StatusOr<size_t> TcpStream::ReadVector(
     Io& io, std::span<const MutableBytes> pieces) {
   Remainder rest(pieces);
   if (rest.empty()) return size_t{0};
-  const Turn turn(reading_, "read");
+  const Turn turn(socket_, SharedSocket::kRead);
   msghdr message{};
   rest.Describe(message);
-  const int64_t count =
-      io.Perform(op::RecvMessage{.fd = fd(), .message = &message});
+  const int64_t count = turn.Outcome(
+      io.Perform(op::RecvMessage{.fd = turn.fd(), .message = &message}));
   if (count < 0) return Error("read", count);
   return static_cast<size_t>(count);
 }
@@ -237,11 +226,8 @@ absl::StatusOr<size_t> TcpStream::WriteVector(
     Io& io, std::span<const ConstBytes> pieces) {
   Remainder rest(pieces);
   if (rest.empty()) return size_t{0};
-  const Turn turn(writing_, "write");
-  msghdr message{};
-  rest.Describe(message);
-  const int64_t count =
-      io.Perform(op::SendMessage{.fd = fd(), .message = &message});
+  const Turn turn(socket_, SharedSocket::kWrite);
+  const int64_t count = Send(io, turn, rest);
   if (count < 0) return Error("write", count);
   return static_cast<size_t>(count);
 }
@@ -250,13 +236,10 @@ absl::Status TcpStream::WriteAllVector(Io& io,
                                        std::span<const ConstBytes> pieces,
                                        size_t* written) {
   Count done(written);
-  const Turn turn(writing_, "write");
+  const Turn turn(socket_, SharedSocket::kWrite);
   Remainder rest(pieces);
   while (!rest.empty()) {
-    msghdr message{};
-    rest.Describe(message);
-    const int64_t count =
-        io.Perform(op::SendMessage{.fd = fd(), .message = &message});
+    const int64_t count = Send(io, turn, rest);
     if (count < 0) return Error("write", count);
     done.Add(count);
     rest.Advance(static_cast<size_t>(count));
@@ -268,8 +251,9 @@ absl::Status TcpStream::Shutdown(ShutdownMode mode) {
   const int how = mode == ShutdownMode::kRead    ? SHUT_RD
                   : mode == ShutdownMode::kWrite ? SHUT_WR
                                                  : SHUT_RDWR;
-  if (shutdown(fd(), how) == 0) return absl::OkStatus();
-  return Error("shut down", -errno);
+  const int64_t result = socket_.Shutdown(how);
+  if (result == 0) return absl::OkStatus();
+  return Error("shut down", result);
 }
 
 absl::Status TcpStream::SetNoDelay(bool on) {
@@ -310,26 +294,35 @@ absl::Status TcpStream::SetReceiveBuffer(size_t size) {
 
 absl::Status TcpStream::SetResetOnClose(bool on) {
   const linger value{.l_onoff = on ? 1 : 0, .l_linger = 0};
-  if (setsockopt(fd(), SOL_SOCKET, SO_LINGER, &value, sizeof(value)) == 0) {
-    return absl::OkStatus();
-  }
-  return Error("set reset on close of", -errno);
+  const Turn turn(socket_, SharedSocket::kOther);
+  const int fd = turn.fd();
+  const int64_t result =
+      turn.Outcome(SocketsOf(fd).SetOption(fd, {.level = SOL_SOCKET,
+                                                .name = SO_LINGER,
+                                                .value = &value,
+                                                .size = sizeof(value)}));
+  if (result == 0) return absl::OkStatus();
+  return Error("set reset on close of", result);
 }
 
 absl::StatusOr<SocketAddress> TcpStream::local_address() const {
+  const Turn turn(socket_, SharedSocket::kOther);
   SocketAddress address;
-  const int64_t result = internal::LocalAddress(fd(), address);
+  const int64_t result =
+      turn.Outcome(internal::LocalAddress(turn.fd(), address));
   if (result < 0) return Error("local address of", result);
   return address;
 }
 
 absl::Status TcpStream::Error(const char* call, int64_t result) const {
-  return ResultStatus(result, absl::StrCat(call, " ", peer_.ToString()));
+  return internal::CallStatus(call, peer_, result);
 }
 
 absl::Status TcpStream::SetOption(int level, int option, int value,
                                   const char* name) {
-  const int64_t result = internal::SetOption(fd(), level, option, value);
+  const Turn turn(socket_, SharedSocket::kOther);
+  const int64_t result =
+      turn.Outcome(internal::SetOption(turn.fd(), level, option, value));
   if (result == 0) return absl::OkStatus();
   return Error(absl::StrCat("set ", name, " of").c_str(), result);
 }

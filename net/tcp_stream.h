@@ -14,9 +14,10 @@
 // still uses the other direction.
 //
 // **Threads.** One reader and one writer at a time, of any tasks; two readers
-// or two writers would tear each other's messages. Builds without NDEBUG end
-// the program with a message then. Everything else: one task, while no other
-// uses the stream.
+// or two writers would tear each other's messages, so a second one ends the
+// program with a message, in every build. Everything else may be called by any
+// task at any time, Close and Shutdown included. Moving, releasing and
+// destroying a stream that is in use is misuse, which is checked.
 //
 // **Cancelling.** Every call that takes an Io gives up with CANCELLED or
 // DEADLINE_EXCEEDED if it has not moved a byte yet. Nothing is lost by that:
@@ -24,10 +25,14 @@
 // that move all or nothing tell how far they came.
 //
 // **Errors.** Unless a call says otherwise, reading and writing give
-// UNAVAILABLE when the connection broke (ECONNRESET, ETIMEDOUT, EPIPE,
-// EHOSTUNREACH), FAILED_PRECONDITION on a stream that was closed, released or
-// moved from, and RESOURCE_EXHAUSTED when the kernel has no memory. SIGPIPE
-// is never raised.
+//   UNAVAILABLE when the connection broke: ECONNRESET, ETIMEDOUT,
+//     EHOSTUNREACH, ENETUNREACH, ENETDOWN; for writing also EPIPE, when it had
+//     broken before;
+//   FAILED_PRECONDITION with ESHUTDOWN when this side has closed the stream or
+//     shut down the direction, before the call or while it waited; with EBADF
+//     on a stream that was released or moved from;
+//   RESOURCE_EXHAUSTED when the kernel has no memory: ENOMEM, ENOBUFS.
+// SIGPIPE is never raised. docs/errors.md has them all in one table.
 #ifndef WEFT_NET_TCP_STREAM_H_
 #define WEFT_NET_TCP_STREAM_H_
 
@@ -43,7 +48,7 @@
 #include "weft/net/address.h"
 #include "weft/net/bytes.h"
 #include "weft/net/descriptor.h"
-#include "weft/net/internal/one_at_a_time.h"
+#include "weft/net/internal/shared_socket.h"
 #include "weft/runtime/io.h"
 
 namespace weft::net {
@@ -69,20 +74,24 @@ class TcpStream {
  public:
   // Connects to `peer`; blocks until it has answered.
   // Errors: UNAVAILABLE if the peer refuses, cannot be reached or does not
-  // answer (ECONNREFUSED, ENETUNREACH, EHOSTUNREACH, ETIMEDOUT) or if no port
-  // is free (EADDRNOTAVAIL); ALREADY_EXISTS if the local address is taken;
-  // RESOURCE_EXHAUSTED at a limit on descriptors or memory;
-  // PERMISSION_DENIED if a firewall refuses.
+  // answer (ECONNREFUSED, ECONNRESET, ENETUNREACH, ENETDOWN, EHOSTUNREACH,
+  // ETIMEDOUT), if no port is free, or the local address is not one of this
+  // machine (EADDRNOTAVAIL); ALREADY_EXISTS if the local address is taken
+  // (EADDRINUSE); RESOURCE_EXHAUSTED at a limit on descriptors or memory
+  // (EMFILE, ENFILE, ENOBUFS, ENOMEM); PERMISSION_DENIED if a firewall refuses
+  // (EPERM, EACCES); INVALID_ARGUMENT if the two addresses do not go together
+  // or this machine lacks IPv6 (EINVAL, EAFNOSUPPORT). A peer whose backlog is
+  // full does not answer; the kernel gives up after about two minutes.
   static absl::StatusOr<TcpStream> Connect(Io& io, const SocketAddress& peer,
                                            const ConnectOptions& options = {});
 
   // Takes over a connected TCP socket, for instance one that was inherited,
   // and makes it close-on-exec and blocking, which streams are. On an error
-  // the descriptor is closed: FAILED_PRECONDITION if it is not open or not
-  // connected, INVALID_ARGUMENT if it is no TCP socket.
+  // the descriptor is closed: FAILED_PRECONDITION if it is not open (EBADF) or
+  // not connected (ENOTCONN), INVALID_ARGUMENT if it is no socket (ENOTSOCK)
+  // or one of another protocol.
   static absl::StatusOr<TcpStream> Adopt(Descriptor descriptor);
 
-  // Moving a stream that is in use is misuse.
   TcpStream(TcpStream&&) noexcept = default;
   TcpStream& operator=(TcpStream&&) noexcept = default;
   ~TcpStream() = default;
@@ -118,16 +127,20 @@ class TcpStream {
   absl::Status WriteAllVector(Io& io, std::span<const ConstBytes> pieces,
                               size_t* written = nullptr);
 
-  // The functions below do not block.
+  // The functions below do not block. On a stream that was closed they give
+  // FAILED_PRECONDITION with ESHUTDOWN, on one that was released or moved from
+  // with EBADF.
 
   // Ends directions of the stream: after kWrite the peer reads the end of the
-  // stream, after kRead this side does. FAILED_PRECONDITION if the connection
-  // is gone.
+  // stream, after kRead bytes that come are dropped or refused. Calls of this
+  // side that wait in that direction return ESHUTDOWN, and so do later ones.
+  // FAILED_PRECONDITION if the connection is gone (ENOTCONN) or closed
+  // (ESHUTDOWN).
   absl::Status Shutdown(ShutdownMode mode);
 
   // Whether small writes go out at once instead of waiting to be joined.
   absl::Status SetNoDelay(bool on);
-  // INVALID_ARGUMENT if a value is out of the system's range.
+  // INVALID_ARGUMENT (EINVAL) if a value is out of the system's range.
   absl::Status SetKeepAlive(const KeepAliveOptions& options);
   // In bytes; the kernel doubles them and keeps them within its limits.
   absl::Status SetSendBuffer(size_t size);
@@ -141,30 +154,31 @@ class TcpStream {
   const SocketAddress& peer_address() const { return peer_; }
 
   // Stays the stream's own; -1 once closed.
-  int fd() const { return descriptor_.get(); }
-  // Gives the descriptor away.
-  Descriptor Release() { return std::move(descriptor_); }
-  // What is in the send buffer is still sent.
-  void Close() { descriptor_.Close(); }
+  int fd() const { return socket_.fd(); }
+  // Gives the descriptor away; misuse while the stream is in use.
+  Descriptor Release() { return socket_.Release(); }
+  // What is in the send buffer is still sent. Calls that wait return
+  // ESHUTDOWN, and so do later ones. The number of the descriptor is free once
+  // the last of them has returned. May be called more than once.
+  void Close() { socket_.Close(); }
 
  private:
   friend class TcpListener;
 
   TcpStream(Descriptor descriptor, const SocketAddress& peer)
-      : descriptor_(std::move(descriptor)), peer_(peer) {}
+      : socket_(std::move(descriptor)), peer_(peer) {}
 
   // One receive into a room that is not empty; as Io::Perform.
-  int64_t Receive(Io& io, MutableBytes room);
+  int64_t Receive(Io& io, const internal::SharedSocket::Turn& turn,
+                  MutableBytes room);
   absl::Status Error(const char* call, int64_t result) const;
   absl::Status SetOption(int level, int option, int value, const char* name);
   absl::Status SetBuffer(int option, size_t size, const char* name);
 
-  Descriptor descriptor_;
+  internal::SharedSocket socket_;
   SocketAddress peer_;
   // The last receive took all there was. Only the one reader's.
   bool drained_ = false;
-  internal::OneAtATime reading_;
-  internal::OneAtATime writing_;
 };
 
 }  // namespace weft::net

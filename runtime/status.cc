@@ -74,6 +74,7 @@ constexpr Row kRows[] = {
     {EPROTONOSUPPORT, StatusCode::kUnimplemented, "protocol not supported"},
     {EROFS, StatusCode::kFailedPrecondition, "read-only file system"},
     {ESPIPE, StatusCode::kInvalidArgument, "descriptor cannot seek"},
+    {ESHUTDOWN, StatusCode::kFailedPrecondition, "closed by this side"},
     {ETIME, StatusCode::kDeadlineExceeded, "deadline exceeded"},
     {ETIMEDOUT, StatusCode::kUnavailable, "connection timed out"},
     {ETXTBSY, StatusCode::kUnavailable, "file is being executed"},

@@ -31,6 +31,8 @@ SANITIZE = ["-Db_lundef=false", "-Doptimization=1"]
 # leave the process without descriptors.
 NO_VPTR = ["-Dcpp_args=-fno-sanitize=vptr"]
 MAX_OUTPUT_LINES = 400
+# How long the storm of the conformance suite lasts, in seconds.
+STORM = "WEFT_TEST_STORM_SECONDS"
 
 
 @dataclasses.dataclass
@@ -40,6 +42,8 @@ class Config:
     # Suites that say nothing new here; they run if named on the command line.
     skip: set = dataclasses.field(default_factory=set)
     test: list = dataclasses.field(default_factory=list)
+    # How much longer than on the first configuration a test may take.
+    patience: int = 1
     environment: dict = dataclasses.field(default_factory=dict)
     fixed_addresses: bool = False
 
@@ -52,7 +56,7 @@ CONFIGS = {
         "clang++-14",
         ["-Db_sanitize=address,undefined", *SANITIZE, *NO_VPTR],
         skip=SOURCE_SUITES | USER_SUITES,
-        test=["--timeout-multiplier", "3"],
+        patience=3,
         environment={
             "ASAN_OPTIONS": "detect_stack_use_after_return=1",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
@@ -63,7 +67,7 @@ CONFIGS = {
         "clang++-14",
         ["-Db_sanitize=thread", *SANITIZE],
         skip=SOURCE_SUITES | USER_SUITES,
-        test=["--timeout-multiplier", "5"],
+        patience=5,
         environment={
             "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
         },
@@ -73,7 +77,8 @@ CONFIGS = {
         "g++",
         ["-Dwerror=true"],
         skip=SOURCE_SUITES | USER_SUITES,
-        test=["--wrapper", VALGRIND, "--timeout-multiplier", "20"],
+        test=["--wrapper", VALGRIND],
+        patience=20,
     ),
 }
 ALL = ["gcc", "clang", "asan", "tsan"]
@@ -277,17 +282,38 @@ def forget_last_run(folder):
         os.remove(path)
 
 
-def run_config(name, suites):
+def patience_of(name):
+    """The storm takes as long as it is told to, on every backend in turn."""
+    storm = os.environ.get(STORM, "0")
+    more = int(storm) // 10 if storm.isdecimal() else 0
+    return CONFIGS[name].patience + more
+
+
+def run_config(name, suites, repeat):
     print(f"=== {name}", flush=True)
     folder = build(name, quiet=False)
     tests = tests_of(name, folder, suites)
     if not tests:
         raise Failure("there is no test to run")
+    total = Total()
+    for turn in range(1, repeat + 1):
+        if repeat > 1:
+            print(f"=== {name}, {turn} of {repeat}", flush=True)
+        total.add(run_once(name, folder, tests))
+        if repeat > 1:
+            print(f"{name}, {turn} of {repeat}: {total.line()}", flush=True)
+    return total
+
+
+def run_once(name, folder, tests):
+    """One turn of all tests. Meson can repeat them, too, but keeps only the
+    last report of each GoogleTest program."""
     forget_last_run(folder)
     config = CONFIGS[name]
     chosen = sorted({test["suite"] for test in tests.values()})
     command = [*launcher_of(name), "meson", "test", "-C", folder,
-               "--no-rebuild", *config.test]
+               "--no-rebuild", *config.test,
+               "--timeout-multiplier", str(patience_of(name))]
     for suite in chosen:
         command += ["--suite", f"weft:{suite}"]
     subprocess.run(command, cwd=ROOT, env=environment_of(name),
@@ -308,9 +334,9 @@ def run_config(name, suites):
     return total
 
 
-def test_config(name, suites):
+def test_config(name, suites, repeat):
     try:
-        total = run_config(name, suites)
+        total = run_config(name, suites, repeat)
     except Failure as failure:
         total = Total(failed=[str(failure)])
     if total.passed == 0 and not total.failed:
@@ -320,6 +346,13 @@ def test_config(name, suites):
     if total.skipped:
         print(f"{name}: {total.skipped} skipped")
     return total
+
+
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
 
 
 def main():
@@ -332,6 +365,8 @@ def main():
                         choices=[*CONFIGS, "all"],
                         help="what to build (default gcc); all: "
                         + ", ".join(ALL))
+    parser.add_argument("--repeat", type=positive, default=1, metavar="N",
+                        help="run the tests N times; every turn counts")
     parser.add_argument("--list", action="store_true",
                         help="print every test case with its suite")
     options = parser.parse_args()
@@ -344,7 +379,8 @@ def main():
             sys.exit(str(failure))
         return 0
 
-    totals = {name: test_config(name, options.suites) for name in names}
+    totals = {name: test_config(name, options.suites, options.repeat)
+              for name in names}
     if len(totals) > 1:
         print()
         for name, total in totals.items():

@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,8 +32,8 @@ using internal::ThreadRecord;
 
 constexpr Duration kDefaultIdleTimeout = std::chrono::seconds(5);
 
-// What a pipe takes whole once poll(2) says it is writable; pipe(7). A longer
-// write to a descriptor in blocking mode could not be interrupted.
+// What a pipe takes whole once poll(2) says it is writable; pipe(7). Where a
+// write cannot be told not to block, a longer one could not be interrupted.
 constexpr size_t kMostPolledWrite = 4096;
 
 // Stands for a thread that the backend did not start.
@@ -142,16 +144,9 @@ int64_t Connect(const Task& task, const op::Connect& operation) {
   return -outcome;
 }
 
-// 0, or -EBADF for a descriptor that was opened for the other direction only:
-// poll(2) would never report it.
-int64_t CheckNotOnly(int refused, int fd) {
-  const int mode = fcntl(fd, F_GETFL);
-  if (mode < 0) return -errno;
-  return (mode & O_ACCMODE) == refused ? -EBADF : 0;
-}
-
-// write(2), but a peer that is gone is EPIPE and nothing else.
-ssize_t WriteWithoutSignal(const op::WriteAt& operation, size_t size) {
+// Calls `attempt`, but a peer that is gone is EPIPE and nothing else.
+template <class Attempt>
+ssize_t WithoutSigpipe(Attempt attempt) {
   sigset_t sigpipe;
   sigset_t pending;
   sigset_t mask;
@@ -159,7 +154,7 @@ ssize_t WriteWithoutSignal(const op::WriteAt& operation, size_t size) {
   sigaddset(&sigpipe, SIGPIPE);
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &sigpipe, &mask);
-  const ssize_t result = write(operation.fd, operation.data, size);
+  const ssize_t result = attempt();
   const int error = errno;
   if (result < 0 && error == EPIPE && !sigismember(&pending, SIGPIPE)) {
     const timespec at_once = {};
@@ -170,34 +165,97 @@ ssize_t WriteWithoutSignal(const op::WriteAt& operation, size_t size) {
   return result;
 }
 
+// What is on a disk has to be waited for although poll(2) says that it is
+// there.
+bool IsOnDisk(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 &&
+         (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode));
+}
+
+// EAGAIN where read(2) would block, EOPNOTSUPP where the file cannot tell, and
+// EBADF before either. What is cached of a file on a disk comes without the
+// rest.
+ssize_t ReadWithoutBlocking(const op::ReadAt& operation) {
+  const iovec buffer = {.iov_base = operation.data, .iov_len = operation.size};
+  static_assert(op::kCurrentPosition == -1);  // the same to preadv2(2)
+  return preadv2(operation.fd, &buffer, 1, operation.offset, RWF_NOWAIT);
+}
+
+// Reads on after the first `done` bytes; returns the bytes of both.
+int64_t ReadBlocking(const op::ReadAt& operation, size_t done) {
+  std::byte* const data = static_cast<std::byte*>(operation.data) + done;
+  const size_t size = operation.size - done;
+  ssize_t result = 0;
+  do {
+    result = operation.offset == op::kCurrentPosition
+                 ? read(operation.fd, data, size)
+                 : pread(operation.fd, data, size,
+                         operation.offset + static_cast<off_t>(done));
+  } while (result < 0 && errno == EINTR);
+  if (result < 0) return done > 0 ? static_cast<int64_t>(done) : -errno;
+  return result + static_cast<int64_t>(done);
+}
+
 int64_t Read(const Task& task, const op::ReadAt& operation) {
-  if (const int64_t error = CheckNotOnly(O_WRONLY, operation.fd); error < 0) {
-    return error;
+  for (;;) {
+    const ssize_t result = ReadWithoutBlocking(operation);
+    if (result == 0 || result == static_cast<ssize_t>(operation.size)) {
+      return result;
+    }
+    if (result > 0) {
+      return IsOnDisk(operation.fd)
+                 ? ReadBlocking(operation, static_cast<size_t>(result))
+                 : result;
+    }
+    if (errno == EINTR) continue;
+    const bool cannot_tell = errno == EOPNOTSUPP;
+    if (!cannot_tell && errno != EAGAIN) return -errno;
+    if (!cannot_tell && IsOnDisk(operation.fd)) {
+      return ReadBlocking(operation, 0);
+    }
+    const int64_t ready = RecordOf(task).Poll(task, operation.fd, POLLIN);
+    if (ready < 0) return ready;
+    if (cannot_tell) {
+      // A descriptor in non-blocking mode may find nothing after all.
+      const int64_t read = ReadBlocking(operation, 0);
+      if (read != -EAGAIN) return read;
+    }
   }
-  const auto attempt = [&operation] {
-    return operation.offset == op::kCurrentPosition
-               ? read(operation.fd, operation.data, operation.size)
-               : pread(operation.fd, operation.data, operation.size,
-                       operation.offset);
-  };
-  return OnceReady(task, operation.fd, POLLIN, attempt);
+}
+
+int64_t WriteBlocking(const op::WriteAt& operation) {
+  for (;;) {
+    const ssize_t result =
+        operation.offset == op::kCurrentPosition
+            ? write(operation.fd, operation.data, operation.size)
+            : pwrite(operation.fd, operation.data, operation.size,
+                     operation.offset);
+    if (result >= 0) return result;
+    if (errno != EINTR) return -errno;
+  }
 }
 
 int64_t Write(const Task& task, const op::WriteAt& operation) {
-  if (const int64_t error = CheckNotOnly(O_RDONLY, operation.fd); error < 0) {
-    return error;
+  // What takes an offset never waits for a peer.
+  if (operation.offset != op::kCurrentPosition || IsOnDisk(operation.fd)) {
+    return WriteBlocking(operation);
   }
-  if (operation.offset != op::kCurrentPosition) {
-    return OnceReady(task, operation.fd, POLLOUT, [&operation] {
-      return pwrite(operation.fd, operation.data, operation.size,
-                    operation.offset);
+  const iovec data = {.iov_base = const_cast<void*>(operation.data),
+                      .iov_len = operation.size};
+  // EBADF comes before EOPNOTSUPP: poll(2) would never report a descriptor
+  // that was opened for reading only.
+  const int64_t result = UntilReady(task, operation.fd, POLLOUT, [&] {
+    return WithoutSigpipe([&] {
+      return pwritev2(operation.fd, &data, 1, op::kCurrentPosition, RWF_NOWAIT);
     });
-  }
-  const bool seeks = lseek(operation.fd, 0, SEEK_CUR) >= 0;
-  const size_t size =
-      seeks ? operation.size : std::min(operation.size, kMostPolledWrite);
-  return OnceReady(task, operation.fd, POLLOUT, [&operation, size] {
-    return WriteWithoutSignal(operation, size);
+  });
+  if (result != -EOPNOTSUPP) return result;
+  return OnceReady(task, operation.fd, POLLOUT, [&operation] {
+    return WithoutSigpipe([&operation] {
+      return write(operation.fd, operation.data,
+                   std::min(operation.size, kMostPolledWrite));
+    });
   });
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "weft/examples/relay/backoff.h"
 #include "weft/net/address.h"
 #include "weft/runtime/clock.h"
 #include "weft/runtime/options.h"
@@ -18,7 +19,12 @@ struct Config {
   weft::net::SocketAddress source;  // where all the upstreams are
   uint64_t upstreams = 2800;
   uint64_t connecting = 64;  // upstreams that may be connecting at once
+  weft::Duration connect_timeout = std::chrono::seconds(3);
+  // How long one frame may take.
   weft::Duration frame_timeout = std::chrono::seconds(2);
+  // How long an upstream may send nothing; longer than its heartbeats take.
+  weft::Duration silence_timeout = std::chrono::seconds(30);
+  BackoffOptions retry;
 
   std::string log = "relay.log";
   uint64_t event_queue = 4096;  // events between the upstreams and the log
@@ -29,8 +35,9 @@ struct Config {
 
   weft::net::SocketAddress health = weft::net::SocketAddress::Loopback(0);
 
-  // How long subscribers may take for the rest once the relay stops.
-  weft::Duration drain_timeout = std::chrono::seconds(10);
+  // How long the relay may take to stop. Subscribers that do not have the rest
+  // by then are cut off.
+  weft::Duration stop_within = std::chrono::seconds(10);
 };
 
 // INVALID_ARGUMENT names the flag that is wrong.

@@ -24,7 +24,7 @@ Fault FaultOf(const absl::Status& status) {
     case absl::StatusCode::kOutOfRange:
       return Fault::kEndedEarly;
     case absl::StatusCode::kDeadlineExceeded:
-      return Fault::kStalled;
+      return Fault::kReadTimeout;
     case absl::StatusCode::kInvalidArgument:
       return Fault::kGarbage;
     case absl::StatusCode::kDataLoss:
@@ -38,11 +38,26 @@ Fault FaultOf(const absl::Status& status) {
   }
 }
 
+Fault ConnectFaultOf(const absl::Status& status) {
+  return absl::IsDeadlineExceeded(status) ? Fault::kConnectTimeout
+                                          : FaultOf(status);
+}
+
 void Counters::Report(Fault fault, const std::string& message) {
   faults_[static_cast<size_t>(fault)].fetch_add(1, std::memory_order_relaxed);
   const uint64_t count = fault_count();
   if (count <= kMostReports) Complain(message);
   if (count == kMostReports) Complain("more faults are counted only");
+}
+
+void Counters::AddTo(JsonObject& object) const {
+  object.Add("connected", connected.load())
+      .Add("connect_attempts", connect_attempts.load())
+      .Add("reconnects", reconnects.load())
+      .Add("connect_timeouts", count(Fault::kConnectTimeout))
+      .Add("read_timeouts", count(Fault::kReadTimeout))
+      .Add("received", received.load())
+      .Add("logged", logged.load());
 }
 
 JsonObject Counters::faults() const {

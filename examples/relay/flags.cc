@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
 
 namespace relay {
 namespace {
@@ -50,6 +51,19 @@ Setter SetNumber(uint64_t& target, uint64_t least, uint64_t most) {
                        least, " to ", most));
     }
     target = number;
+    return absl::OkStatus();
+  };
+}
+
+Setter SetDuration(weft::Duration& target) {
+  return [&target](const std::string& value) {
+    absl::Duration span;
+    if (!absl::ParseDuration(value, &span) || span < absl::Milliseconds(1) ||
+        span > absl::Hours(1)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", value, "' is not possible; give a time from 1ms to 1h"));
+    }
+    target = absl::ToChronoNanoseconds(span);
     return absl::OkStatus();
   };
 }

@@ -1,8 +1,8 @@
 // Command-line flags: `--name=value` or `--name value`.
 //
 //   std::vector<Flag> flags = WeftFlags(options);
-//   flags.push_back({"rate", "events a second", SetNumber(rate, 1,
-//   1'000'000)}); absl::Status status = ParseFlags(argc, argv, flags);
+//   flags.push_back({"rate", "events a second", SetNumber(rate, 1, 9999)});
+//   absl::Status status = ParseFlags(argc, argv, flags);
 #ifndef WEFT_EXAMPLES_RELAY_FLAGS_H_
 #define WEFT_EXAMPLES_RELAY_FLAGS_H_
 
@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "weft/net/address.h"
+#include "weft/runtime/clock.h"
 #include "weft/runtime/options.h"
 
 namespace relay {
@@ -31,6 +32,8 @@ struct Flag {
 Setter SetText(std::string& target);
 Setter SetAddress(weft::net::SocketAddress& target);
 Setter SetNumber(uint64_t& target, uint64_t least, uint64_t most);
+// A number with a unit, such as 300ms or 1.5s; from 1ms to 1h.
+Setter SetDuration(weft::Duration& target);
 
 // One flag for each of weft's own options that a backend takes.
 std::vector<Flag> WeftFlags(weft::Options& options);

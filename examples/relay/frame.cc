@@ -35,7 +35,7 @@ uint32_t Checksum(std::string_view bytes) {
 
 bool IsKind(uint8_t kind) {
   return kind >= static_cast<uint8_t>(Kind::kHello) &&
-         kind <= static_cast<uint8_t>(Kind::kWelcome);
+         kind <= static_cast<uint8_t>(Kind::kAck);
 }
 
 }  // namespace

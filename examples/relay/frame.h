@@ -13,6 +13,18 @@
 //   checksum  4 bytes   CRC-32 of the body
 //   body      kind (1), upstream (4), order (8), sequence (8), sent_ns (8),
 //             payload (the rest)
+//
+// On the connection of an upstream:
+//
+//   relay     hello       asks for the events after number `sequence`
+//   upstream  event, ...  from that number on, without a gap
+//   upstream  heartbeat   when it has sent nothing for a while
+//   relay     ack         the events up to `sequence` are in the log: now and
+//                         then, and in answer to each heartbeat
+//   upstream  end         there are no more events; the relay closes
+//
+// Until it is told by an ack, an upstream keeps its events: after a connection
+// broke, the next hello says from where they are needed again.
 #ifndef WEFT_EXAMPLES_RELAY_FRAME_H_
 #define WEFT_EXAMPLES_RELAY_FRAME_H_
 
@@ -26,10 +38,12 @@
 namespace relay {
 
 enum class Kind : uint8_t {
-  kHello = 1,    // relay to upstream: asks for the events of `upstream`
-  kEvent = 2,    // upstream to relay, relay to subscriber
-  kEnd = 3,      // the last message of a stream
-  kWelcome = 4,  // relay to subscriber: `order` is the first that will come
+  kHello = 1,      // relay to upstream: asks for the events of `upstream`
+  kEvent = 2,      // upstream to relay, relay to subscriber
+  kEnd = 3,        // the last message of a stream
+  kWelcome = 4,    // relay to subscriber: `order` is the first that will come
+  kHeartbeat = 5,  // upstream to relay: is still there
+  kAck = 6,        // relay to upstream: events are in the log
 };
 
 struct Message {
@@ -38,8 +52,9 @@ struct Message {
   // Event: its place among all events, from 1, given by the relay. End of a
   // subscription: the last one there is.
   uint64_t order = 0;
-  // Event: its place among those of its upstream, from 1. End of an upstream:
-  // the last one there is.
+  // Event: its place among those of its upstream, from 1. Hello: the last one
+  // that the relay has. Ack: the last one in the log. Heartbeat: the last one
+  // that was sent. End of an upstream: the last one there is.
   uint64_t sequence = 0;
   // Event: when it was sent, on CLOCK_MONOTONIC.
   int64_t sent_ns = 0;

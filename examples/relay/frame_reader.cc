@@ -39,18 +39,19 @@ absl::StatusOr<size_t> FrameReader::Fill(weft::Io& io) {
   end_ = kept;
 
   const std::span<char> room = std::span(buffer_).subspan(end_);
-  absl::StatusOr<size_t> received;
-  if (kept == 0) {
-    received = stream_.Read(io, room);
-  } else {
-    if (!frame_deadline_.has_value()) {
-      frame_deadline_ = weft::After(io.Now(), frame_timeout_);
-    }
-    const weft::Deadline deadline(io, *frame_deadline_);
-    received = stream_.Read(io, room);
+  if (kept > 0 && !frame_deadline_.has_value()) {
+    frame_deadline_ = weft::After(io.Now(), limits_.frame);
   }
+  const weft::Deadline deadline(
+      io, kept > 0 ? *frame_deadline_ : weft::After(io.Now(), limits_.silence));
+  const absl::StatusOr<size_t> received = stream_.Read(io, room);
   if (received.ok()) end_ += *received;
-  return received;
+  if (received.ok() || !deadline.fired()) {
+    return received;
+  }
+  return absl::DeadlineExceededError(absl::StrCat(
+      "read ", stream_.peer_address().ToString(), ": ",
+      kept > 0 ? "a frame that does not end in time" : "silent for too long"));
 }
 
 }  // namespace relay

@@ -1,6 +1,6 @@
 // FrameReader: messages, one after the other, from a stream.
 //
-//   FrameReader reader(stream, /*frame_timeout=*/2s);
+//   FrameReader reader(stream, {.frame = 2s, .silence = 30s});
 //   for (;;) {
 //     absl::StatusOr<std::optional<Message>> message = reader.Next(io);
 //     if (!message.ok()) return message.status();
@@ -22,16 +22,24 @@
 
 namespace relay {
 
+// How long a peer may take.
+struct ReadLimits {
+  // From the first byte of a frame to its last.
+  weft::Duration frame = weft::Duration::max();
+  // From one frame to the next.
+  weft::Duration silence = weft::Duration::max();
+};
+
 class FrameReader {
  public:
-  // A peer may be silent for ever between two frames, but from the first byte
-  // of a frame to its last it has `frame_timeout`.
-  FrameReader(weft::net::TcpStream& stream, weft::Duration frame_timeout)
-      : stream_(stream), frame_timeout_(frame_timeout) {}
+  explicit FrameReader(weft::net::TcpStream& stream,
+                       const ReadLimits& limits = {})
+      : stream_(stream), limits_(limits) {}
 
   // Blocks until there is a message; nothing at the end of the stream.
   // Errors: OUT_OF_RANGE if the stream ends within a frame, DEADLINE_EXCEEDED
-  // if it stalls there, and those of ParseFrame and TcpStream::Read.
+  // if the peer takes longer than its limits, and those of ParseFrame and
+  // TcpStream::Read. Once interrupted from outside, it may be called again.
   absl::StatusOr<std::optional<Message>> Next(weft::Io& io);
 
  private:
@@ -39,7 +47,7 @@ class FrameReader {
   absl::StatusOr<size_t> Fill(weft::Io& io);
 
   weft::net::TcpStream& stream_;
-  const weft::Duration frame_timeout_;
+  const ReadLimits limits_;
   // When the frame that has begun must be complete.
   std::optional<weft::MonotonicTime> frame_deadline_;
   // What was received and is not parsed yet is [begin_, end_). The buffer is

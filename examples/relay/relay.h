@@ -22,11 +22,12 @@
 #include "weft/examples/relay/frame.h"
 #include "weft/examples/relay/health.h"
 #include "weft/examples/relay/json.h"
+#include "weft/examples/relay/log_marks.h"
 #include "weft/examples/relay/output.h"
 #include "weft/examples/relay/process.h"
 #include "weft/examples/relay/sequencer.h"
 #include "weft/examples/relay/stop_signals.h"
-#include "weft/examples/relay/upstream.h"
+#include "weft/examples/relay/upstreams.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/task_group.h"
@@ -40,13 +41,15 @@ class Relay {
       : config_(config),
         doors_(std::move(doors)),
         signals_(signals),
+        log_marks_(config.upstreams),
         events_(config.event_queue),
         fan_out_(config.subscriber_queue),
-        sequencer_(events_, doors_.log, fan_out_, counters_),
-        upstreams_(io, config, counters_, events_) {}
+        sequencer_(events_, doors_.log, log_marks_, fan_out_, counters_),
+        upstreams_(io, config, counters_, log_marks_, events_) {}
 
   // Runs until all upstreams have ended or a signal comes, then delivers what
-  // is on its way. Returns an error if the work could not be done.
+  // is on its way, for which it takes at most `stop_within`. Returns an error
+  // if the work could not be done.
   absl::Status Run(B& io) {
     weft::TaskGroup<B> subscribers(io);
     weft::TaskGroup<B> service(io);
@@ -58,11 +61,15 @@ class Relay {
     if (absl::Status status = PrintReady(io); !status.ok()) return status;
 
     upstreams_.Follow(io);
+    // Nothing more comes in. What did is logged, and subscribers get the rest
+    // as long as they do not take for ever.
+    const weft::Deadline limit(io, config_.stop_within);
     events_.Close(io);
     absl::Status status = sequencing->Await(io);
     service.Cancel();
     status.Update(service.Await(io));
-    Drain(io, subscribers);
+    fan_out_.Finish(io);
+    (void)subscribers.Await(io);
     return status;
   }
 
@@ -78,11 +85,9 @@ class Relay {
         .Add("threads", peak_threads_)
         .Add("rss_kib", usage.peak_rss_kib)
         .Add("cpu_us_per_event",
-             logged == 0 ? 0.0 : usage.cpu_us / static_cast<double>(logged))
-        .Add("connected", counters_.connected.load())
-        .Add("received", counters_.received.load())
-        .Add("logged", logged)
-        .Add("delivered", fan_out.delivered)
+             logged == 0 ? 0.0 : usage.cpu_us / static_cast<double>(logged));
+    counters_.AddTo(object);
+    object.Add("delivered", fan_out.delivered)
         .Add("slow_subscribers_cut", fan_out.cut)
         .Add("subscribers_left", fan_out.left)
         .Add("connection_faults", counters_.faults())
@@ -148,12 +153,11 @@ class Relay {
 
   // What GET /health answers.
   std::string Report(B& io) {
-    return JsonObject()
-        .Add("status", "ok")
-        .Add("connected", counters_.connected.load())
-        .Add("received", counters_.received.load())
-        .Add("logged", counters_.logged.load())
-        .Add("subscribers", fan_out_.size(io))
+    JsonObject object;
+    object.Add("status", "ok")
+        .Add("connected_now", counters_.connected_now.load());
+    counters_.AddTo(object);
+    return object.Add("subscribers", fan_out_.size(io))
         .Add("event_queue", events_.size())
         .Add("connection_faults", counters_.fault_count())
         .text();
@@ -166,17 +170,11 @@ class Relay {
                          " health ", doors_.health.local_address().ToString()));
   }
 
-  // Subscribers get the rest, as long as they do not take for ever.
-  void Drain(B& io, weft::TaskGroup<B>& subscribers) {
-    fan_out_.Finish(io);
-    const weft::Deadline limit(io, config_.drain_timeout);
-    (void)subscribers.Await(io);
-  }
-
   const Config& config_;
   Doors doors_;
   StopSignals& signals_;
   Counters counters_;
+  LogMarks log_marks_;
   weft::Channel<Message, B> events_;
   FanOut<B> fan_out_;
   Sequencer<B> sequencer_;

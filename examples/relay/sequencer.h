@@ -16,6 +16,7 @@
 #include "weft/examples/relay/fan_out.h"
 #include "weft/examples/relay/frame.h"
 #include "weft/examples/relay/log_file.h"
+#include "weft/examples/relay/log_marks.h"
 #include "weft/sync/channel.h"
 
 namespace relay {
@@ -23,9 +24,13 @@ namespace relay {
 template <weft::Backend B>
 class Sequencer {
  public:
-  Sequencer(weft::Channel<Message, B>& events, LogFile& log, FanOut<B>& fan_out,
-            Counters& counters)
-      : events_(events), log_(log), fan_out_(fan_out), counters_(counters) {}
+  Sequencer(weft::Channel<Message, B>& events, LogFile& log,
+            LogMarks& log_marks, FanOut<B>& fan_out, Counters& counters)
+      : events_(events),
+        log_(log),
+        log_marks_(log_marks),
+        fan_out_(fan_out),
+        counters_(counters) {}
 
   // Runs until the channel is closed and empty, or the log fails.
   absl::Status Run(B& io) {
@@ -45,21 +50,32 @@ class Sequencer {
  private:
   static constexpr size_t kMostPerWrite = 256;
 
+  struct Origin {
+    uint32_t upstream;
+    uint64_t sequence;
+  };
+
   void Add(Message event) {
     event.order = ++last_;
     std::string frame;
     AppendFrame(event, frame);
     bytes_ += frame;
     batch_.push_back(std::make_shared<const std::string>(std::move(frame)));
+    origins_.push_back({event.upstream, event.sequence});
   }
 
-  // Nobody sees an event before it is in the log.
+  // Nobody sees an event before it is in the log, and its upstream is not told
+  // before all subscribers are going to get it.
   absl::Status Flush(B& io) {
     if (absl::Status status = log_.Append(io, bytes_); !status.ok()) {
       return status;
     }
     counters_.logged.fetch_add(batch_.size(), std::memory_order_relaxed);
     fan_out_.Publish(io, batch_);
+    for (const Origin& origin : origins_) {
+      log_marks_.Set(origin.upstream, origin.sequence);
+    }
+    origins_.clear();
     bytes_.clear();
     batch_.clear();
     return absl::OkStatus();
@@ -67,11 +83,13 @@ class Sequencer {
 
   weft::Channel<Message, B>& events_;
   LogFile& log_;
+  LogMarks& log_marks_;
   FanOut<B>& fan_out_;
   Counters& counters_;
   uint64_t last_ = 0;  // number of the last event
   std::string bytes_;  // the batch as it goes to the log
   std::vector<EventFrame> batch_;
+  std::vector<Origin> origins_;  // of the events in the batch
 };
 
 }  // namespace relay

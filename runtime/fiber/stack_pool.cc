@@ -1,9 +1,12 @@
 #include "weft/runtime/fiber/stack_pool.h"
 
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -14,6 +17,11 @@
 // kernels answer EINVAL.
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
+#endif
+
+// Linux 6.14; uapi/linux/pidfd.h. The kernels before answer EBADF.
+#ifndef PIDFD_SELF
+#define PIDFD_SELF -10000
 #endif
 
 namespace weft::internal {
@@ -30,21 +38,44 @@ constexpr size_t kMostStacksPerSlab = 256;
 constexpr size_t kMostWarm = 256;
 constexpr size_t kWarmAfterTrim = 16;
 
+// How many stacks give their pages back together.
+constexpr size_t kReleaseBatch = 64;
+
 size_t RoundUpToPage(size_t size) {
   const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
   return (size + page - 1) / page * page;
+}
+
+// As madvise(2) for `size` bytes from each of `addresses`, in one call. False
+// where the kernel has no process_madvise(2) of that kind; then any part may
+// have been done.
+bool AdviseAll(std::span<std::byte* const> addresses, size_t size, int advice) {
+  std::array<iovec, kMostStacksPerSlab> ranges;
+  WEFT_CHECK(addresses.size() <= ranges.size());
+  for (size_t i = 0; i < addresses.size(); ++i) {
+    ranges[i] = {.iov_base = addresses[i], .iov_len = size};
+  }
+  const int64_t advised = syscall(SYS_process_madvise, PIDFD_SELF,
+                                  ranges.data(), addresses.size(), advice, 0);
+  return advised == static_cast<int64_t>(addresses.size() * size);
+}
+
+// reserve() alone would copy everything with each slab.
+void MakeRoom(std::vector<std::byte*>& stacks, size_t count) {
+  if (stacks.capacity() >= count) return;
+  stacks.reserve(std::max(count, 2 * stacks.capacity()));
 }
 
 }  // namespace
 
 StackPool::StackPool(size_t stack_size)
     : stack_size_(RoundUpToPage(stack_size)) {
-  warm_.reserve(kMostWarm);
   WEFT_CHECK(stack_size_ > 2 * kGuardSize);
 }
 
 StackPool::~StackPool() {
   WEFT_CHECK(taken_ == 0);
+  WEFT_CHECK(reserved_ == 0);
   for (const Slab& slab : slabs_) munmap(slab.address, slab.size);
 }
 
@@ -77,26 +108,45 @@ Stack StackPool::Take() {
 }
 
 void StackPool::Give(Stack stack) {
+  std::array<std::byte*, kReleaseBatch> batch;
+  size_t count = 0;
   std::unique_lock lock(mutex_);
-  if (warm_.size() < kMostWarm) {
-    warm_.push_back(stack.bottom);
-  } else {
-    lock.unlock();
-    // The guard, which lies below, stays.
-    madvise(stack.bottom, stack.size, MADV_DONTNEED);
-    lock.lock();
-    cold_.push_back(stack.bottom);
-  }
+  warm_.push_back(stack.bottom);
   --taken_;
   --reserved_;
+  if (warm_.size() < kMostWarm) return;
+  // Those that were used longest ago. While they are on their way they count
+  // as reserved, so that nobody is promised one of them.
+  count = std::min(kReleaseBatch, total_ - reserved_);
+  const auto end = warm_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::copy(warm_.begin(), end, batch.begin());
+  warm_.erase(warm_.begin(), end);
+  reserved_ += count;
+  lock.unlock();
+  Release(std::span(batch).first(count));
+  lock.lock();
+  cold_.insert(cold_.end(), batch.begin(), batch.begin() + count);
+  reserved_ -= count;
 }
 
 void StackPool::Trim() {
   const std::lock_guard lock(mutex_);
   while (warm_.size() > kWarmAfterTrim) {
-    madvise(warm_.back(), stack_size_ - kGuardSize, MADV_DONTNEED);
-    cold_.push_back(warm_.back());
-    warm_.pop_back();
+    const size_t count = std::min(kReleaseBatch, warm_.size() - kWarmAfterTrim);
+    const auto batch = std::span<std::byte* const>(warm_).last(count);
+    Release(batch);
+    cold_.insert(cold_.end(), batch.begin(), batch.end());
+    warm_.resize(warm_.size() - count);
+  }
+}
+
+void StackPool::Release(std::span<std::byte* const> bottoms) const {
+  // The guards, which lie below, stay. One call for many: with each, the
+  // kernel interrupts all processors that run a thread of this process.
+  const size_t size = stack_size_ - kGuardSize;
+  if (AdviseAll(bottoms, size, MADV_DONTNEED)) return;
+  for (std::byte* const bottom : bottoms) {
+    madvise(bottom, size, MADV_DONTNEED);
   }
 }
 
@@ -128,7 +178,9 @@ bool StackPool::Grow() {
       continue;
     }
     slabs_.push_back({.address = address, .size = size});
-    cold_.reserve(total_ + count);
+    // So that giving back never allocates.
+    MakeRoom(cold_, total_ + count);
+    MakeRoom(warm_, total_ + count);
     for (size_t i = count; i > 0; --i) {
       cold_.push_back(slab + (i - 1) * stack_size_ + kGuardSize);
     }
@@ -140,8 +192,13 @@ bool StackPool::Grow() {
 }
 
 bool StackPool::InstallGuards(std::byte* slab, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    std::byte* const guard = slab + i * stack_size_;
+  std::array<std::byte*, kMostStacksPerSlab> guards;
+  for (size_t i = 0; i < count; ++i) guards[i] = slab + i * stack_size_;
+  const auto all = std::span(guards).first(count);
+  if (guard_by_madvise_ && AdviseAll(all, kGuardSize, MADV_GUARD_INSTALL)) {
+    return true;
+  }
+  for (std::byte* const guard : all) {
     if (guard_by_madvise_) {
       if (madvise(guard, kGuardSize, MADV_GUARD_INSTALL) == 0) continue;
       if (errno != EINVAL) return false;

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <span>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -36,7 +37,7 @@ class StackPool {
   explicit StackPool(size_t stack_size);
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
-  // Unmaps everything. All stacks must have been given back.
+  // Unmaps everything. All stacks and reservations must have been given back.
   ~StackPool();
 
   // Promises one stack. RESOURCE_EXHAUSTED when the kernel refuses memory or
@@ -68,6 +69,8 @@ class StackPool {
 
   bool Grow();
   bool InstallGuards(std::byte* slab, size_t count);
+  // Gives the pages of the stacks back to the kernel.
+  void Release(std::span<std::byte* const> bottoms) const;
 
   const size_t stack_size_;
 
@@ -77,7 +80,7 @@ class StackPool {
   std::vector<std::byte*> warm_;
   std::vector<std::byte*> cold_;
   size_t total_ = 0;
-  size_t reserved_ = 0;  // taken ones included
+  size_t reserved_ = 0;  // those taken and those in Release included
   uint32_t taken_ = 0;
   size_t next_slab_ = 16;  // stacks in the next slab
   bool guard_by_madvise_ = true;

@@ -104,6 +104,35 @@ TEST_F(DriverTest, PollReturnsAtItsDeadline) {
   }
 }
 
+// The first deadline is in the kernel already when the second one comes.
+TEST_F(DriverTest, EarlierDeadlineIsKeptAfterALaterOne) {
+  const auto driver = Make();
+  for (int round = 0; round < 20; ++round) {
+    driver->Wake();
+    EXPECT_FALSE(driver->Poll(In(1h)));
+    const MonotonicTime deadline = In(1ms);
+    while (!driver->Poll(deadline)) {
+    }
+    EXPECT_GE(KernelMonotonicNow(), deadline);
+  }
+}
+
+// One that nobody waits for any more may end a wait, but only once.
+TEST_F(DriverTest, LaterDeadlineIsKeptAfterAnEarlierOne) {
+  const auto driver = Make();
+  for (int round = 0; round < 20; ++round) {
+    driver->Wake();
+    driver->Poll(In(1ms));
+    const MonotonicTime deadline = In(3ms);
+    int polls = 0;
+    while (KernelMonotonicNow() < deadline) {
+      driver->Poll(deadline);
+      ++polls;
+    }
+    EXPECT_LE(polls, 3);
+  }
+}
+
 TEST_F(DriverTest, WakeEndsAPoll) {
   const auto driver = Make();
   for (int i = 0; i < 100; ++i) {
@@ -197,6 +226,21 @@ TEST_F(DriverTest, EagainIsLeftToTheWorker) {
   KeptRequest request(recv);
   driver->Submit(request);
   EXPECT_EQ(Finish(*driver, request), -EAGAIN);
+}
+
+using DriverDeathTest = DriverTest;
+
+TEST_F(DriverDeathTest, MayNotEndWithARequestInFlight) {
+  const auto end_with_one = [] {
+    auto driver = Make();
+    const Pipe pipe;
+    const Operation poll = op::Poll{.fd = pipe.read.fd(), .events = POLLIN};
+    KeptRequest request(poll);
+    driver->Submit(request);
+    driver = nullptr;
+  };
+  EXPECT_DEATH(end_with_one(),
+               "weft: internal error: in_flight_ == 0 does not hold");
 }
 
 TEST_F(DriverTest, DescribesItselfInOneLine) {

@@ -112,19 +112,6 @@ TEST_F(EventedTest, ManyTasksNeedNoFurtherThread) {
   });
 }
 
-// C6: what is left behind is counted when the test ends.
-TEST_F(EventedTest, StartsAndStopsManyTimes) {
-  for (int i = 0; i < 200; ++i) {
-    const auto io = Make(1 + static_cast<uint32_t>(i) % 3);
-    if (i % 2 == 0) {
-      EXPECT_EQ(io->Run([](Evented& own) {
-                    return Async(own, [] { return 5; }).Await(own);
-                  }).value(),
-                5);
-    }
-  }
-}
-
 TEST_F(EventedTest, SeveralInstancesWorkAtOnce) {
   std::vector<std::unique_ptr<Evented>> instances;
   for (int i = 0; i < 5; ++i) instances.push_back(Make(2));

@@ -249,18 +249,6 @@ TEST_F(ThreadedTest, HostThreadMayUseSeveralInstancesAtOnce) {
   }
 }
 
-TEST_F(ThreadedTest, StartsAndStopsAThousandTimes) {
-  for (int i = 0; i < 1000; ++i) {
-    const auto io = Make();
-    std::atomic<int> ran{0};
-    TaskGroup<Threaded> group(*io);
-    group.Spawn([&] { ran.fetch_add(1); });
-    group.Spawn([&] { ran.fetch_add(1); });
-    EXPECT_TRUE(group.Await(*io).ok());
-    EXPECT_EQ(ran.load(), 2);
-  }
-}
-
 TEST_F(ThreadedTest, DestructorWaitsForIdleThreads) {
   const size_t before = ProcessCensus::Take().threads;
   {

@@ -10,13 +10,17 @@
 //     weft::testing::RunOn<TypeParam>([](B& io) { ... });
 //   }
 //
-// Every test has a watchdog, and fails if it leaves a descriptor or a thread
-// behind.
+// Every test has a watchdog, and fails if it leaves a descriptor, a thread or
+// a signal handler behind. Tasks, stacks, timers and operations are counted by
+// the backends themselves: the program ends if one is left when an instance
+// does.
 #ifndef WEFT_TESTS_CONFORMANCE_BACKENDS_H_
 #define WEFT_TESTS_CONFORMANCE_BACKENDS_H_
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -29,6 +33,8 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -39,10 +45,25 @@
 
 namespace weft::testing {
 
+// A backend or driver to test. What it says of itself is all that a test may
+// tell it apart by:
+//
+//   Io, options()       the class, and how instances of it are made
+//   kName               of the tests
+//   kBackend, kDriver   as in Io::Describe
+//   kKernel             runs on the kernel: descriptors, real time and threads
+//                       of the host program mean something to it
+//   kOneWorker          no two tasks run at the same moment
+//   kManyTasks          how many blocked tasks it can be expected to have
+
 struct ThreadedConfig {
   using Io = Threaded;
   static constexpr const char* kName = "Threaded";
+  static constexpr const char* kBackend = "threaded";
+  static constexpr const char* kDriver = "";
+  static constexpr bool kKernel = true;
   static constexpr bool kOneWorker = false;
+  static constexpr uint32_t kManyTasks = 200;
   static Options options() { return {}; }
 };
 
@@ -53,22 +74,46 @@ inline Options EventedOptions(DriverKind driver, uint32_t workers) {
   return options;
 }
 
-struct EventedUring1 {
+struct EventedUring {
   using Io = Evented;
+  static constexpr const char* kBackend = "evented";
+  static constexpr const char* kDriver = "uring";
+  static constexpr bool kKernel = true;
+  static constexpr uint32_t kManyTasks = 10000;
+};
+
+struct EventedUring1 : EventedUring {
   static constexpr const char* kName = "EventedUring1";
   static constexpr bool kOneWorker = true;
   static Options options() { return EventedOptions(DriverKind::kUring, 1); }
 };
 
-struct EventedUring2 {
-  using Io = Evented;
+struct EventedUring2 : EventedUring {
   static constexpr const char* kName = "EventedUring2";
   static constexpr bool kOneWorker = false;
   static Options options() { return EventedOptions(DriverKind::kUring, 2); }
 };
 
-// The one list of all backends and drivers.
-using Backends = ::testing::Types<ThreadedConfig, EventedUring1, EventedUring2>;
+template <class... Configs>
+class ConfigLists {
+  template <class Config>
+  using IfKernel =
+      std::conditional_t<Config::kKernel, std::tuple<Config>, std::tuple<>>;
+  template <class... Chosen>
+  static ::testing::Types<Chosen...> ToTypes(std::tuple<Chosen...>);
+
+ public:
+  using All = ::testing::Types<Configs...>;
+  using Kernel = decltype(ToTypes(std::tuple_cat(IfKernel<Configs>()...)));
+};
+
+// The one list of all backends and drivers: a new one is added here.
+using Configured = ConfigLists<ThreadedConfig, EventedUring1, EventedUring2>;
+
+// For what is said in terms of tasks, scopes and primitives alone.
+using Backends = Configured::All;
+// For what needs descriptors, real time, /proc or threads of the host program.
+using KernelBackends = Configured::Kernel;
 
 struct BackendNames {
   template <class Config>
@@ -80,8 +125,11 @@ struct BackendNames {
 // Ends the program with a message if a test does not end.
 class Watchdog {
  public:
-  explicit Watchdog(std::string what)
-      : what_(std::move(what)), thread_([this] { Watch(); }) {
+  // `more` is added to the usual limit.
+  Watchdog(std::string what, std::chrono::seconds more)
+      : what_(std::move(what)),
+        limit_(Limit() + more),
+        thread_([this] { Watch(); }) {
     // The descriptors that a sanitizer opens while a thread starts are not to
     // be counted.
     std::unique_lock lock(mutex_);
@@ -107,13 +155,14 @@ class Watchdog {
     std::unique_lock lock(mutex_);
     watching_ = true;
     changed_.notify_one();
-    if (changed_.wait_for(lock, Limit(), [this] { return done_; })) return;
+    if (changed_.wait_for(lock, limit_, [this] { return done_; })) return;
     std::fprintf(stderr, "%s hangs: it did not end within %lld s\n",
-                 what_.c_str(), static_cast<long long>(Limit().count()));
+                 what_.c_str(), static_cast<long long>(limit_.count()));
     std::abort();
   }
 
   const std::string what_;
+  const std::chrono::seconds limit_;
   std::mutex mutex_;
   std::condition_variable changed_;
   bool watching_ = false;
@@ -123,9 +172,18 @@ class Watchdog {
 
 // What a test must leave as it found it.
 struct ProcessCensus {
+  static constexpr int kSignals = 64;
+
   static ProcessCensus Take() {
-    return {.descriptors = Entries("/proc/self/fd"),
-            .threads = Entries("/proc/self/task")};
+    ProcessCensus census = {.descriptors = Entries("/proc/self/fd"),
+                            .threads = Entries("/proc/self/task")};
+    for (int i = 0; i < kSignals; ++i) {
+      struct sigaction action = {};
+      sigaction(i + 1, nullptr, &action);
+      census.handlers[static_cast<size_t>(i)] = action.sa_handler;
+    }
+    pthread_sigmask(SIG_BLOCK, nullptr, &census.blocked);
+    return census;
   }
   static size_t Entries(const char* folder) {
     size_t count = 0;
@@ -136,8 +194,24 @@ struct ProcessCensus {
     return count;
   }
 
+  // Fails the test where `*this`, taken later, differs from `before`.
+  void ExpectAsIn(const ProcessCensus& before) const {
+    EXPECT_EQ(descriptors, before.descriptors) << "descriptors leaked";
+    EXPECT_EQ(threads, before.threads) << "threads leaked";
+    for (size_t i = 0; i < kSignals; ++i) {
+      EXPECT_EQ(handlers[i], before.handlers[i])
+          << "the handler of signal " << i + 1 << " was changed";
+      EXPECT_EQ(sigismember(&blocked, static_cast<int>(i) + 1),
+                sigismember(&before.blocked, static_cast<int>(i) + 1))
+          << "signal " << i + 1 << " was blocked or let through";
+    }
+  }
+
   size_t descriptors;
   size_t threads;
+  // What each signal does, and whether the calling thread blocks it.
+  std::array<void (*)(int), kSignals> handlers = {};
+  sigset_t blocked = {};
 };
 
 template <class Config>
@@ -145,7 +219,12 @@ class ConformanceTest : public ::testing::Test {
  protected:
   // A death test runs its statement in a new process: a fork of a process
   // with several threads could not start any.
-  ConformanceTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+  //
+  // `more` is how much longer than others the test may take.
+  explicit ConformanceTest(std::chrono::seconds more = {})
+      : watchdog_(Name(), more) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+  }
 
   void TearDown() override {
     // A thread that was joined stays in the list for a moment.
@@ -154,7 +233,7 @@ class ConformanceTest : public ::testing::Test {
       std::this_thread::yield();
       after = ProcessCensus::Take();
     }
-    EXPECT_EQ(after.descriptors, before_.descriptors) << "descriptors leaked";
+    after.ExpectAsIn(before_);
   }
 
  private:
@@ -165,7 +244,7 @@ class ConformanceTest : public ::testing::Test {
   }
 
   // Reports a thread that never ends, too.
-  Watchdog watchdog_{Name()};
+  Watchdog watchdog_;
   const ProcessCensus before_ = ProcessCensus::Take();
 };
 

@@ -28,6 +28,12 @@ template <class Config>
 class BroadcastTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(BroadcastTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using BroadcastKernelTest = BroadcastTest<Config>;
+TYPED_TEST_SUITE(BroadcastKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(BroadcastTest, EveryReceiverGetsEveryValueFromItsStart) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -144,7 +150,7 @@ TYPED_TEST(BroadcastTest, IsABranchOfASelect) {
   });
 }
 
-TYPED_TEST(BroadcastTest, AnyThreadMaySend) {
+TYPED_TEST(BroadcastKernelTest, AnyThreadMaySend) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> io = MakeIo<TypeParam>();
   Broadcast<int, B> broadcast(1);

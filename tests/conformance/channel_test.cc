@@ -29,6 +29,12 @@ template <class Config>
 class ChannelTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(ChannelTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using ChannelKernelTest = ChannelTest<Config>;
+TYPED_TEST_SUITE(ChannelKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(ChannelTest, KeepsValuesInOrderUpToItsCapacity) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -400,7 +406,7 @@ TYPED_TEST(ChannelTest, ValuesOfOneSenderStayInOrder) {
   }
 }
 
-TYPED_TEST(ChannelTest, TwoInstancesShareOne) {
+TYPED_TEST(ChannelKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   for (const size_t capacity : {size_t{0}, size_t{4}}) {
     const std::unique_ptr<B> first = MakeIo<TypeParam>();
@@ -422,7 +428,7 @@ TYPED_TEST(ChannelTest, TwoInstancesShareOne) {
   }
 }
 
-TYPED_TEST(ChannelTest, AnyThreadMayTrySendAndClose) {
+TYPED_TEST(ChannelKernelTest, AnyThreadMayTrySendAndClose) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> io = MakeIo<TypeParam>();
   Channel<int, B> channel(0);

@@ -28,6 +28,12 @@ template <class Config>
 class ConditionTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(ConditionTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using ConditionKernelTest = ConditionTest<Config>;
+TYPED_TEST_SUITE(ConditionKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 // The use that the header shows.
 template <Backend B>
 class Queue {
@@ -198,38 +204,6 @@ TYPED_TEST(ConditionTest, PredicateThatHoldsAtTheDeadlineCounts) {
   });
 }
 
-// C5: of two waiters one is cancelled at the moment of a NotifyOne. Whatever
-// wins the race, the notify reaches exactly one waiter that returns OK.
-TYPED_TEST(ConditionTest, NotifyIsNotSwallowedByACancel) {
-  using B = typename TypeParam::Io;
-  RunOn<TypeParam>([](B& io) {
-    for (int round = 0; round < 500; ++round) {
-      Mutex<B> mutex;
-      Condition<B> condition;
-      const auto wait = [&](B& own) {
-        MutexLock lock(mutex, own);
-        return condition.Wait(own, mutex);
-      };
-      auto first = Async(io, wait);
-      YieldUntil(io, [&] { return condition.waiters() == 1; });
-      auto second = Async(io, wait);
-      YieldUntil(io, [&] { return condition.waiters() == 2; });
-      auto notify = Async(io, [&](B& own) { condition.NotifyOne(own); });
-      if (round % 2 == 0) io.Yield();
-      first.Cancel();
-      notify.Await(io);
-      const absl::Status status = first.Await(io);
-      if (status.ok()) {
-        EXPECT_EQ(condition.waiters(), 1u);
-        condition.NotifyOne(io);
-      } else {
-        EXPECT_TRUE(absl::IsCancelled(status));
-      }
-      EXPECT_TRUE(second.Await(io).ok());
-    }
-  });
-}
-
 TYPED_TEST(ConditionTest, NotifierMayDestroyItAfterNotifyAll) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -251,7 +225,7 @@ TYPED_TEST(ConditionTest, NotifierMayDestroyItAfterNotifyAll) {
   });
 }
 
-TYPED_TEST(ConditionTest, TwoInstancesShareOne) {
+TYPED_TEST(ConditionKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();

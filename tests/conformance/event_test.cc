@@ -26,6 +26,12 @@ template <class Config>
 class EventTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(EventTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using EventKernelTest = EventTest<Config>;
+TYPED_TEST_SUITE(EventKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(EventTest, WaitReturnsAtOnceWhileSet) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -58,35 +64,6 @@ TYPED_TEST(EventTest, SetLetsAWaiterGo) {
     EXPECT_TRUE(ready.Wait(io).ok());
     EXPECT_EQ(prepared, 1);
     EXPECT_TRUE(group.Await(io).ok());
-  });
-}
-
-// X3: an event was reset while sixteen tasks waited on it.
-TYPED_TEST(EventTest, ResetUnderSixteenWaitersIsHarmless) {
-  using B = typename TypeParam::Io;
-  RunOn<TypeParam>([](B& io) {
-    constexpr size_t kWaiters = 16;
-    Event<B> event;
-    std::atomic<int> released = 0;
-    TaskGroup<B> group(io);
-    for (size_t i = 0; i < kWaiters; ++i) {
-      group.Spawn([&](B& own) {
-        EXPECT_TRUE(event.Wait(own).ok());
-        ++released;
-      });
-    }
-    YieldUntil(io, [&] { return event.waiters() == kWaiters; });
-    event.Reset();
-    for (int i = 0; i < 10; ++i) io.Yield();
-    EXPECT_EQ(released, 0);
-    EXPECT_EQ(event.waiters(), kWaiters);
-    // All that wait now are let go, though it is reset before they run.
-    event.Set(io);
-    event.Reset();
-    EXPECT_TRUE(group.Await(io).ok());
-    EXPECT_EQ(released, 16);
-    EXPECT_FALSE(event.IsSet());
-    EXPECT_TRUE(absl::IsDeadlineExceeded(event.WaitFor(io, 0ns)));
   });
 }
 
@@ -130,7 +107,7 @@ TYPED_TEST(EventTest, CancelledScopeDoesNotWaitForASetEvent) {
   });
 }
 
-TYPED_TEST(EventTest, AnyThreadMaySetIt) {
+TYPED_TEST(EventKernelTest, AnyThreadMaySetIt) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> io = MakeIo<TypeParam>();
   Event<B> event;
@@ -142,7 +119,7 @@ TYPED_TEST(EventTest, AnyThreadMaySetIt) {
   setter.join();
 }
 
-TYPED_TEST(EventTest, TwoInstancesShareOne) {
+TYPED_TEST(EventKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();

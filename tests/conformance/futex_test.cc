@@ -38,6 +38,12 @@ template <class Config>
 class FutexTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(FutexTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using FutexKernelTest = FutexTest<Config>;
+TYPED_TEST_SUITE(FutexKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 // Wakes one waiter of `word`, once it is there.
 void WakeOne(Io& io, std::atomic<uint32_t>& word) {
   YieldUntil(io, [&] { return io.FutexWake(word, 1) == 1; });
@@ -146,7 +152,7 @@ TYPED_TEST(FutexTest, UninterruptibleWaitIgnoresCancelsAndScopes) {
   });
 }
 
-TYPED_TEST(FutexTest, WaitersWakeInTheOrderOfTheirComing) {
+TYPED_TEST(FutexKernelTest, WaitersWakeInTheOrderOfTheirComing) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     constexpr size_t kWaiters = 20;
@@ -209,7 +215,7 @@ TYPED_TEST(FutexTest, WakeReachesOnlyItsWord) {
   });
 }
 
-TYPED_TEST(FutexTest, PlainThreadMayWake) {
+TYPED_TEST(FutexKernelTest, PlainThreadMayWake) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     for (int i = 0; i < 50; ++i) {
@@ -229,7 +235,7 @@ TYPED_TEST(FutexTest, PlainThreadMayWake) {
 }
 
 // An instance wakes the waiters of another one.
-TYPED_TEST(FutexTest, WakeReachesOtherInstances) {
+TYPED_TEST(FutexKernelTest, WakeReachesOtherInstances) {
   using B = typename TypeParam::Io;
   const auto other = testing::MakeIo<TypeParam>();
   std::atomic<uint32_t> word{0};

@@ -26,6 +26,12 @@ template <class Config>
 class LatchTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(LatchTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using LatchKernelTest = LatchTest<Config>;
+TYPED_TEST_SUITE(LatchKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(LatchTest, WaitReturnsAtOnceAtZero) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -103,7 +109,7 @@ TYPED_TEST(LatchTest, ReasonForReturningIsExact) {
   });
 }
 
-TYPED_TEST(LatchTest, AnyThreadMayCountDown) {
+TYPED_TEST(LatchKernelTest, AnyThreadMayCountDown) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> io = MakeIo<TypeParam>();
   Latch<B> latch(1);

@@ -28,6 +28,12 @@ template <class Config>
 class MutexTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(MutexTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using MutexKernelTest = MutexTest<Config>;
+TYPED_TEST_SUITE(MutexKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 // The use that the header shows.
 template <Backend B>
 class Account {
@@ -151,7 +157,7 @@ void PassAByte(B& io, const int (&pipe_ends)[2]) {
       io.Perform(op::ReadAt{.fd = pipe_ends[0], .data = &byte, .size = 1}), 1);
 }
 
-TYPED_TEST(MutexTest, LoopOfLockIoUnlockDoesNotStarveAnother) {
+TYPED_TEST(MutexKernelTest, LoopOfLockIoUnlockDoesNotStarveAnother) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     int pipe_ends[2];
@@ -293,7 +299,7 @@ TYPED_TEST(MutexTest, LastUserMayDestroyIt) {
   });
 }
 
-TYPED_TEST(MutexTest, TwoInstancesShareOne) {
+TYPED_TEST(MutexKernelTest, TwoInstancesShareOne) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();
@@ -309,7 +315,7 @@ TYPED_TEST(MutexTest, TwoInstancesShareOne) {
                 [&](B& io) { EXPECT_EQ(account.Balance(io), 2 * kRounds); });
 }
 
-TYPED_TEST(MutexTest, UnlockWakesWaiterOfAnotherInstance) {
+TYPED_TEST(MutexKernelTest, UnlockWakesWaiterOfAnotherInstance) {
   using B = typename TypeParam::Io;
   const std::unique_ptr<B> first = MakeIo<TypeParam>();
   const std::unique_ptr<B> second = MakeIo<TypeParam>();

@@ -35,6 +35,12 @@ template <class Config>
 class ScopeTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(ScopeTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using ScopeKernelTest = ScopeTest<Config>;
+TYPED_TEST_SUITE(ScopeKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 TYPED_TEST(ScopeTest, NothingIsCancelledByItself) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
@@ -84,7 +90,7 @@ TYPED_TEST(ScopeTest, AnotherTaskMayCancel) {
   });
 }
 
-TYPED_TEST(ScopeTest, PlainThreadMayCancel) {
+TYPED_TEST(ScopeKernelTest, PlainThreadMayCancel) {
   using B = typename TypeParam::Io;
   RunOn<TypeParam>([](B& io) {
     for (int i = 0; i < 30; ++i) {

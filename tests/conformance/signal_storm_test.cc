@@ -48,6 +48,7 @@ class Storm {
     thread_.join();
     // Discards those that are still on their way.
     Handle(SIG_IGN);
+    Handle(SIG_DFL);
   }
 
  private:
@@ -80,7 +81,8 @@ class Storm {
 
 template <class Config>
 class SignalStormTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(SignalStormTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(SignalStormTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 // Sends numbers through `to` and expects them from `from`.
 void Exchange(Io& io, const Descriptor& to, const Descriptor& from,

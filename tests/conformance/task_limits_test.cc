@@ -40,6 +40,12 @@ class TaskLimitsTest : public testing::ConformanceTest<Config> {
 };
 TYPED_TEST_SUITE(TaskLimitsTest, testing::Backends, testing::BackendNames);
 
+// What needs the kernel or threads of the host program.
+template <class Config>
+using TaskLimitsKernelTest = TaskLimitsTest<Config>;
+TYPED_TEST_SUITE(TaskLimitsKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
+
 // Starts tasks that wait for `gate` until one is refused; returns them.
 template <class B>
 std::vector<Future<void, B>> StartUntilRefused(B& io, Event<B>& gate,
@@ -167,7 +173,7 @@ TYPED_TEST(TaskLimitsTest, GroupOfManyTasksGetsByWithFew) {
 }
 
 // The address space has room for two stacks of 1 GiB, not for more.
-TYPED_TEST(TaskLimitsTest, RefusedStackOrThreadIsResourceExhausted) {
+TYPED_TEST(TaskLimitsKernelTest, RefusedStackOrThreadIsResourceExhausted) {
   using B = typename TypeParam::Io;
   EXPECT_EXIT(InChild([] {
                 Options options = TypeParam::options();

@@ -256,6 +256,156 @@ TYPED_TEST(TcpCancelTest, DeadlinesThatMeetDataLoseNoByte) {
   });
 }
 
+// Moves the pattern with every call in turn, in a scope that ends early, and
+// says how many bytes moved.
+struct Mover {
+  size_t Write(Io& io, TcpStream& stream, size_t at, int way) {
+    const std::string text = Pattern(at, 300);
+    const net::ConstBytes whole(text);
+    const net::ConstBytes pieces[] = {net::ConstBytes(text.data(), 100),
+                                      whole.Skip(100)};
+    size_t moved = 0;
+    switch (way % 4) {
+      case 0:
+        return Count(stream.Write(io, text));
+      case 1:
+        return Count(stream.WriteVector(io, pieces));
+      case 2:
+        Check(stream.WriteAll(io, text, &moved));
+        return moved;
+      default:
+        Check(stream.WriteAllVector(io, pieces, &moved));
+        return moved;
+    }
+  }
+
+  size_t Read(Io& io, TcpStream& stream, size_t at, int way) {
+    std::string text(200, '\0');
+    const net::MutableBytes room(text);
+    const net::MutableBytes pieces[] = {net::MutableBytes(text.data(), 50),
+                                        room.Skip(50)};
+    size_t moved = 0;
+    switch (way % 3) {
+      case 0:
+        moved = Count(stream.Read(io, text));
+        break;
+      case 1:
+        moved = Count(stream.ReadVector(io, pieces));
+        break;
+      default:
+        Check(stream.ReadExactly(io, text, &moved));
+    }
+    EXPECT_TRUE(IsPattern(at, std::span(text).first(moved))) << at;
+    return moved;
+  }
+
+  const StatusCode interruption;
+
+ private:
+  size_t Count(const absl::StatusOr<size_t>& result) {
+    Check(result.status());
+    return result.ok() ? *result : 0;
+  }
+  void Check(const absl::Status& status) {
+    EXPECT_TRUE(status.ok() || status.code() == interruption) << status;
+  }
+};
+
+TYPED_TEST(TcpCancelTest, DeadlinesThatMeetAnyCallLoseNoByte) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    static constexpr size_t kSize = 200'000;
+    Pair pair = ConnectedPair(io);
+    ShrinkBuffers(pair);
+    Mover mover{StatusCode::kDeadlineExceeded};
+    auto writing =
+        Concurrent(io, [&] {
+          size_t at = 0;
+          for (int round = 0; at < kSize; ++round) {
+            Deadline deadline(io, std::chrono::microseconds(round % 50));
+            at += mover.Write(io, pair.client, at, round);
+          }
+          pair.client.Close();
+          return at;
+        }).value();
+    size_t at = 0;
+    for (int round = 0; at < kSize; ++round) {
+      Deadline deadline(io, std::chrono::microseconds(round % 40));
+      at += mover.Read(io, pair.server, at, round);
+    }
+    const size_t written = writing.Await(io);
+    std::string rest(written - at, '\0');
+    EXPECT_TRUE(pair.server.ReadExactly(io, rest).ok());
+    EXPECT_TRUE(IsPattern(at, rest));
+    char end[1];
+    EXPECT_EQ(pair.server.Read(io, end).value(), 0u);
+  });
+}
+
+TYPED_TEST(TcpCancelTest, CancelsThatMeetAnyCallLoseNoByte) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    Pair pair = ConnectedPair(io);
+    ShrinkBuffers(pair);
+    Mover mover{StatusCode::kCancelled};
+    size_t written = 0;
+    size_t read = 0;
+    for (int round = 0; round < 400; ++round) {
+      TaskGroup<B> group(io);
+      group.Spawn([&] {
+        for (int i = 0; CheckCancelled(io).ok(); ++i) {
+          written += mover.Write(io, pair.client, written, round + i);
+        }
+      });
+      group.Spawn([&] {
+        for (int i = 0; CheckCancelled(io).ok(); ++i) {
+          read += mover.Read(io, pair.server, read, round + i);
+        }
+      });
+      YieldTimes(io, round % 11);
+      group.Cancel();
+      EXPECT_TRUE(group.Await(io).ok());
+    }
+    pair.client.Close();
+    std::string rest(written - read, '\0');
+    EXPECT_TRUE(pair.server.ReadExactly(io, rest).ok());
+    EXPECT_TRUE(IsPattern(read, rest));
+    char end[1];
+    EXPECT_EQ(pair.server.Read(io, end).value(), 0u);
+  });
+}
+
+TYPED_TEST(TcpCancelTest, DeadlinesThatMeetConnectionsLoseNone) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    constexpr int kClients = 300;
+    TcpListener listener = Listen(io);
+    auto connecting = Concurrent(io, [&] {
+                        std::vector<SocketAddress> addresses;
+                        for (int i = 0; i < kClients; ++i) {
+                          const auto client =
+                              TcpStream::Connect(io, listener.local_address());
+                          if (!client.ok()) break;
+                          addresses.push_back(client->local_address().value());
+                          YieldTimes(io, i % 3);
+                        }
+                        return addresses;
+                      }).value();
+    std::vector<SocketAddress> accepted;
+    for (int round = 0; accepted.size() < kClients; ++round) {
+      Deadline deadline(io, std::chrono::microseconds(round % 40));
+      const auto server = listener.Accept(io);
+      if (server.ok()) {
+        accepted.push_back(server->peer_address());
+      } else {
+        ASSERT_EQ(server.status().code(), StatusCode::kDeadlineExceeded);
+      }
+    }
+    // The backlog keeps their order.
+    EXPECT_EQ(accepted, connecting.Await(io));
+  });
+}
+
 // Either the accept that is cancelled gets the connection or the next one.
 TYPED_TEST(TcpCancelTest, CancelsThatMeetConnectionsLoseNone) {
   using B = typename TypeParam::Io;

@@ -226,7 +226,6 @@ TEST_F(TcpStreamTest, VectorsUseTheFirstPiecesThatAreNotEmpty) {
   EXPECT_EQ(pieces, TcpStream::kMaxPieces);
 }
 
-#ifndef NDEBUG
 using TcpStreamDeathTest = TcpStreamTest;
 
 TEST_F(TcpStreamDeathTest, TwoReadersAreMisuse) {
@@ -249,7 +248,39 @@ TEST_F(TcpStreamDeathTest, TwoWritersAreMisuse) {
   EXPECT_DEATH((void)stream_->WriteAll(io, "x"),
                "weft: misuse: two tasks write one TcpStream at the same time");
 }
-#endif
+
+TEST_F(TcpStreamDeathTest, StreamInUseCannotGoAway) {
+  char room[8];
+  const auto during_read = [&](auto misuse) {
+    ScriptedIo io([&](const Operation&) -> int64_t {
+      misuse();
+      return 1;
+    });
+    (void)stream_->Read(io, room);
+  };
+  EXPECT_DEATH(during_read([&] { stream_.reset(); }),
+               "weft: misuse: a stream or listener was destroyed while a task "
+               "reads from it; close it first and wait for the task");
+  EXPECT_DEATH(during_read([&] { TcpStream moved(*std::move(stream_)); }),
+               "was moved while a task reads from it");
+  EXPECT_DEATH(during_read([&] { (void)stream_->Release(); }),
+               "was released while a task reads from it");
+  EXPECT_DEATH(during_read([&] {
+                 *stream_ =
+                     TcpStream::Adopt(Descriptor(dup(stream_->fd()))).value();
+               }),
+               "was assigned to while a task reads from it");
+  ScriptedIo io([&](const Operation&) -> int64_t {
+    stream_.reset();
+    return 1;
+  });
+  EXPECT_DEATH((void)stream_->Write(io, "x"), "while a task writes to it");
+  ScriptedIo accepting([&](const Operation&) -> int64_t {
+    listener_.reset();
+    return -ECANCELED;
+  });
+  EXPECT_DEATH((void)listener_->Accept(accepting), "while a task uses it");
+}
 
 TEST_F(TcpStreamTest, OneReaderBesideOneWriterIsFine) {
   char room[8];
@@ -351,12 +382,138 @@ TEST_F(TcpStreamTest, AdoptRefusesOtherDescriptors) {
 
 TEST_F(TcpStreamTest, ClosedStreamIsAnError) {
   stream_->Close();
+  stream_->Close();
   EXPECT_EQ(stream_->fd(), -1);
+  EXPECT_FALSE(stream_->Release().valid());
+  const absl::Status status = stream_->Shutdown(ShutdownMode::kBoth);
+  EXPECT_EQ(status.code(), StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(),
+            absl::StrCat("shut down ", peer_, ": closed by this side"));
+  // It stays so wherever it is moved.
+  TcpStream moved(*std::move(stream_));
+  EXPECT_EQ(Errno(moved.SetNoDelay(true)), ESHUTDOWN);
+  EXPECT_EQ(Errno(moved.SetResetOnClose(true)), ESHUTDOWN);
+  EXPECT_EQ(Errno(moved.local_address().status()), ESHUTDOWN);
+  // NOLINTNEXTLINE(bugprone-use-after-move)
   EXPECT_EQ(Errno(stream_->SetNoDelay(true)), EBADF);
-  EXPECT_EQ(Errno(stream_->SetResetOnClose(true)), EBADF);
-  EXPECT_EQ(Errno(stream_->local_address().status()), EBADF);
-  EXPECT_EQ(stream_->Shutdown(ShutdownMode::kBoth).message(),
-            absl::StrCat("shut down ", peer_, ": descriptor is not open"));
+}
+
+bool IsOpen(int fd) { return fcntl(fd, F_GETFD) >= 0; }
+
+TEST_F(TcpStreamTest, NumberIsGivenBackByTheLastCallThatUsesIt) {
+  const int fd = stream_->fd();
+  char room[8];
+  ScriptedIo reading([&](const Operation&) -> int64_t {
+    ScriptedIo writing([&](const Operation& send) -> int64_t {
+      EXPECT_EQ(std::get<op::Send>(send).fd, fd);
+      stream_->Close();
+      EXPECT_EQ(stream_->fd(), -1);
+      return -EPIPE;
+    });
+    const absl::Status written = stream_->WriteAll(writing, "x");
+    EXPECT_EQ(Errno(written), ESHUTDOWN);
+    EXPECT_EQ(written.message(),
+              absl::StrCat("write ", peer_, ": closed by this side"));
+    // Calls that come now neither get the number nor give it back.
+    ScriptedIo late([&](const Operation& send) -> int64_t {
+      EXPECT_EQ(std::get<op::Send>(send).fd, -1);
+      return -EBADF;
+    });
+    EXPECT_EQ(Errno(stream_->Write(late, "x").status()), ESHUTDOWN);
+    EXPECT_EQ(Errno(stream_->local_address().status()), ESHUTDOWN);
+    stream_->Close();
+    EXPECT_TRUE(IsOpen(fd));
+    return 0;
+  });
+  EXPECT_EQ(Errno(stream_->Read(reading, room).status()), ESHUTDOWN);
+  EXPECT_FALSE(IsOpen(fd));
+}
+
+TEST_F(TcpStreamTest, NumberOfAListenerIsGivenBackByTheLastAccept) {
+  const int fd = listener_->fd();
+  ScriptedIo outer([&](const Operation&) -> int64_t {
+    ScriptedIo inner([&](const Operation& accept) -> int64_t {
+      EXPECT_EQ(std::get<op::Accept>(accept).fd, fd);
+      listener_->Close();
+      return -EINVAL;
+    });
+    EXPECT_EQ(listener_->Accept(inner).status().message(),
+              absl::StrCat("accept ", peer_, ": closed by this side"));
+    EXPECT_TRUE(IsOpen(fd));
+    return -EINVAL;
+  });
+  EXPECT_EQ(Errno(listener_->Accept(outer).status()), ESHUTDOWN);
+  EXPECT_FALSE(IsOpen(fd));
+  EXPECT_EQ(listener_->fd(), -1);
+}
+
+TEST_F(TcpStreamTest, ConnectionThatMeetsACloseIsNotDropped) {
+  const SocketAddress peer = SocketAddress::Loopback(9);
+  ScriptedIo io([&](const Operation& operation) -> int64_t {
+    listener_->Close();
+    const auto& accept = std::get<op::Accept>(operation);
+    std::memcpy(accept.address, peer.data(), peer.size());
+    *accept.address_length = peer.size();
+    return dup(stream_->fd());
+  });
+  const auto accepted = listener_->Accept(io);
+  ASSERT_TRUE(accepted.ok()) << accepted.status();
+  EXPECT_EQ(accepted->peer_address(), peer);
+}
+
+TEST_F(TcpStreamTest, BytesThatMoveDuringACloseAreReported) {
+  char room[8];
+  ScriptedIo reading([&](const Operation& recv) -> int64_t {
+    if (std::get<op::Recv>(recv).fd < 0) return -EBADF;
+    stream_->Close();
+    return 3;
+  });
+  size_t count = 0;
+  EXPECT_EQ(Errno(stream_->ReadExactly(reading, room, &count)), ESHUTDOWN);
+  EXPECT_EQ(count, 3u);
+  EXPECT_EQ(reading.performed().size(), 2u);
+}
+
+TEST_F(TcpStreamTest, BytesThatMoveDuringAShutdownAreReported) {
+  ScriptedIo writing([&](const Operation& send) -> int64_t {
+    if (std::get<op::SendMessage>(send).fd < 0) return -EBADF;
+    EXPECT_TRUE(stream_->Shutdown(ShutdownMode::kWrite).ok());
+    return 2;
+  });
+  const ConstBytes pieces[] = {"abc", "def"};
+  size_t count = 0;
+  EXPECT_EQ(Errno(stream_->WriteAllVector(writing, pieces, &count)), ESHUTDOWN);
+  EXPECT_EQ(count, 2u);
+}
+
+TEST_F(TcpStreamTest, ShutdownEndsOneDirectionOnly) {
+  char room[8];
+  ScriptedIo io([&](const Operation& operation) -> int64_t {
+    if (const auto* recv = std::get_if<op::Recv>(&operation)) {
+      return recv->fd < 0 ? -EBADF : 0;
+    }
+    return std::get<op::Send>(operation).fd < 0 ? -EBADF : 1;
+  });
+  EXPECT_EQ(stream_->Read(io, room).value(), 0u);
+  EXPECT_TRUE(stream_->Shutdown(ShutdownMode::kRead).ok());
+  EXPECT_EQ(Errno(stream_->Read(io, room).status()), ESHUTDOWN);
+  EXPECT_TRUE(stream_->Write(io, "x").ok());
+  EXPECT_TRUE(stream_->Shutdown(ShutdownMode::kWrite).ok());
+  EXPECT_EQ(Errno(stream_->Write(io, "x").status()), ESHUTDOWN);
+  EXPECT_TRUE(stream_->SetNoDelay(true).ok());
+}
+
+// What ended the task matters more than what it was at.
+TEST_F(TcpStreamTest, CancelsAndDeadlinesAreReportedInSpiteOfAClose) {
+  for (const int error : {ECANCELED, ETIME}) {
+    ScriptedIo io([&](const Operation&) -> int64_t {
+      stream_->Close();
+      return -error;
+    });
+    char room[8];
+    EXPECT_EQ(Errno(stream_->Read(io, room).status()), error);
+    EXPECT_EQ(Errno(stream_->Write(io, "x").status()), error);
+  }
 }
 
 TEST_F(TcpStreamTest, AcceptPassesOverConnectionsThatBroke) {

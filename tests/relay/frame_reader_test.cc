@@ -13,6 +13,7 @@
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/scope.h"
 
 namespace relay {
 namespace {
@@ -54,7 +55,7 @@ class FrameReaderTest : public testing::TestWithParam<weft::BackendKind> {
 TEST_P(FrameReaderTest, FindsFramesHoweverTheyAreSplit) {
   Run([](auto& io) {
     Connection connection = Connect(io);
-    FrameReader reader(connection.reader, kLong);
+    FrameReader reader(connection.reader);
     const std::string both = FrameOf(1) + FrameOf(2);
     for (size_t split = 1; split < both.size(); ++split) {
       ASSERT_TRUE(connection.writer.WriteAll(io, both.substr(0, split)).ok());
@@ -82,7 +83,7 @@ TEST_P(FrameReaderTest, KeepsUpWithMoreThanItsBufferHolds) {
       for (uint64_t i = 1; i <= kCount; ++i) bytes += FrameOf(i);
       return connection.writer.WriteAll(io, bytes);
     });
-    FrameReader reader(connection.reader, kLong);
+    FrameReader reader(connection.reader);
     for (uint64_t i = 1; i <= kCount; ++i) {
       ASSERT_EQ(reader.Next(io).value()->sequence, i);
     }
@@ -97,7 +98,7 @@ TEST_P(FrameReaderTest, EndWithinAFrameIsAnErrorAtEveryOffset) {
       Connection connection = Connect(io);
       ASSERT_TRUE(connection.writer.WriteAll(io, frame.substr(0, size)).ok());
       connection.writer.Close();
-      FrameReader reader(connection.reader, kLong);
+      FrameReader reader(connection.reader);
       EXPECT_TRUE(absl::IsOutOfRange(reader.Next(io).status())) << size;
     }
   });
@@ -108,9 +109,52 @@ TEST_P(FrameReaderTest, GivesUpOnAFrameThatStalls) {
     Connection connection = Connect(io);
     ASSERT_TRUE(connection.writer.WriteAll(io, FrameOf(1)).ok());
     ASSERT_TRUE(connection.writer.WriteAll(io, FrameOf(2).substr(0, 5)).ok());
-    FrameReader reader(connection.reader, milliseconds(20));
+    FrameReader reader(connection.reader, {.frame = milliseconds(20)});
     EXPECT_EQ(reader.Next(io).value()->sequence, 1u);
     EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
+  });
+}
+
+TEST_P(FrameReaderTest, GivesUpOnSilence) {
+  Run([](auto& io) {
+    Connection connection = Connect(io);
+    FrameReader reader(connection.reader, {.silence = milliseconds(20)});
+    EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
+  });
+}
+
+TEST_P(FrameReaderTest, SilenceCountsFromTheLastMessage) {
+  Run([](auto& io) {
+    Connection connection = Connect(io);
+    constexpr weft::Duration kSilence = milliseconds(50);
+    FrameReader reader(connection.reader, {.silence = kSilence});
+    const weft::MonotonicTime start = io.Now();
+    for (uint64_t i = 1; io.Now() < start + 3 * kSilence; ++i) {
+      ASSERT_TRUE(connection.writer.WriteAll(io, FrameOf(i)).ok());
+      // What is there already is read however late it is.
+      const absl::StatusOr<std::optional<Message>> message = reader.Next(io);
+      ASSERT_TRUE(message.ok()) << message.status();
+      EXPECT_EQ((*message)->sequence, i);
+      ASSERT_TRUE(weft::Sleep(io, milliseconds(5)).ok());
+    }
+  });
+}
+
+TEST_P(FrameReaderTest, KeepsWhatItHasWhenInterruptedFromOutside) {
+  Run([](auto& io) {
+    Connection connection = Connect(io);
+    FrameReader reader(connection.reader, {.frame = kLong, .silence = kLong});
+    const std::string frame = FrameOf(1);
+    for (const size_t split : {size_t{0}, frame.size() / 2}) {
+      ASSERT_TRUE(connection.writer.WriteAll(io, frame.substr(0, split)).ok());
+      {
+        const weft::Deadline deadline(io, milliseconds(20));
+        EXPECT_TRUE(absl::IsDeadlineExceeded(reader.Next(io).status()));
+        EXPECT_TRUE(deadline.fired());
+      }
+      ASSERT_TRUE(connection.writer.WriteAll(io, frame.substr(split)).ok());
+      EXPECT_EQ(reader.Next(io).value()->sequence, 1u);
+    }
   });
 }
 

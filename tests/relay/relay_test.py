@@ -2,8 +2,6 @@
 """Runs the relay as a process, on real sockets, and looks at all it does.
 
 usage: relay_test.py RELAY SOURCE [-v] [Class[.test]]...
-
-RELAY and SOURCE are the programs of examples/relay.
 """
 
 import json
@@ -11,122 +9,17 @@ import os
 import resource
 import signal
 import socket
-import struct
-import subprocess
-import sys
-import tempfile
 import time
-import unittest
-import urllib.error
-import urllib.request
-import zlib
 
-RELAY, SOURCE = sys.argv[1:3]
-BACKENDS = ("threaded", "evented")
-PATIENCE = 60  # seconds in which everything ends
-UPSTREAMS = 50
-FAULTY = 6
-HEALTHY = 4
-FRAME_HEADER = struct.Struct("<II")
-BODY_HEADER = struct.Struct("<BIQQq")
+from harness import (BACKENDS, FAULTY, HEALTHY, RELAY, SOURCE,
+                     UPSTREAMS, RelayTest, get, main, on_each_backend)
 
 
-def read_log(path):
-    """The (upstream, order, sequence) of every event; fails if one is wrong."""
-    with open(path, "rb") as file:
-        log = file.read()
-    events = []
-    offset = 0
-    while offset < len(log):
-        size, checksum = FRAME_HEADER.unpack_from(log, offset)
-        offset += FRAME_HEADER.size
-        body = log[offset:offset + size]
-        if zlib.crc32(body) != checksum:
-            raise AssertionError(f"a damaged frame at {offset} in the log")
-        offset += size
-        kind, upstream, order, sequence, _ = BODY_HEADER.unpack_from(body)
-        if kind != 2:
-            raise AssertionError(f"a message of kind {kind} in the log")
-        events.append((upstream, order, sequence))
-    return events
+class Play(RelayTest):
+    """The source plays; each test looks at what became of it."""
 
-
-class RelayTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="weft-relay-")
-        self.addCleanup(folder.cleanup)
-        self.log = os.path.join(folder.name, "relay.log")
-
-    def start(self, *command, **options):
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, **options)
-        self.addCleanup(self.stop, process)
-        return process
-
-    @staticmethod
-    def stop(process):
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            pipe.close()
-
-    def start_relay(self, backend, address, upstreams, *options):
-        """A relay that listens, and where: subscribers and health."""
-        relay = self.start(
-            RELAY, f"--backend={backend}", f"--source={address}",
-            f"--upstreams={upstreams}", f"--log={self.log}", *options)
-        words = relay.stdout.readline().split()
-        self.assertEqual(words[::2], ["subscribers", "health"])
-        return relay, words[1::2]
-
-    def start_both(self, backend, seconds):
-        source = self.start(
-            SOURCE, f"--upstreams={UPSTREAMS}", f"--faulty={FAULTY}",
-            f"--healthy={HEALTHY}", f"--seconds={seconds}", "--rate=3000",
-            env=without_weft())
-        address = source.stdout.readline().split()[1]
-        relay, (subscribers, health) = self.start_relay(
-            backend, address, UPSTREAMS + FAULTY, "--subscriber_queue=2048",
-            "--subscriber_buffer=16384")
-        source.stdin.write(f"subscribers {subscribers} health {health}\n")
-        source.stdin.flush()
-        return relay, source, health
-
-    def end(self, process):
-        """Waits for a process; returns exit code, standard output and error."""
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out, err
-
-    def check_log(self, count):
-        events = read_log(self.log)
-        self.assertEqual([order for _, order, _ in events],
-                         list(range(1, count + 1)))
-        last = {}
-        for upstream, _, sequence in events:
-            self.assertEqual(sequence, last.get(upstream, 0) + 1)
-            last[upstream] = sequence
-
-
-def without_weft():
-    return {key: value for key, value in os.environ.items()
-            if not key.startswith("WEFT_")}
-
-
-def get(address, path):
-    """Status and body of an HTTP answer."""
-    try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=10) as r:
-            return r.status, json.load(r)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
-
-
-class WholeRun(RelayTest):
-    def run_to_the_end(self, backend):
-        relay, source, _ = self.start_both(backend, seconds=3)
+    def run_to_the_end(self, backend, *source_options):
+        relay, source, _ = self.start_both(backend, 3, *source_options)
         code, out, err = self.end(source)
         self.assertEqual(code, 0, err)
         seen = json.loads(out)
@@ -141,6 +34,8 @@ class WholeRun(RelayTest):
         self.assertEqual(seen["checksum_errors"], 0)
         self.assertEqual(seen["health_failures"], 0)
         self.assertIs(seen["slow_cut_seen"], True)
+        self.assertGreater(seen["acknowledged"], 0)
+        self.assertEqual(seen["acknowledged_lost"], 0)
 
         self.assertEqual(figures["backend"], backend)
         self.assertEqual(figures["connected"], UPSTREAMS + FAULTY)
@@ -149,40 +44,69 @@ class WholeRun(RelayTest):
         self.assertEqual(figures["delivered"], [seen["sent"]] * HEALTHY)
         self.assertEqual(figures["slow_subscribers_cut"], 1)
         self.assertEqual(figures["subscribers_left"], 0)
-        self.assertEqual(figures["connection_faults"], {
-            "refused": 0, "reset": 1, "ended_early": 1, "stalled": 1,
-            "garbage": 1, "checksum": 1, "sequence": 1, "resources": 0,
-            "other": 0})
-        self.assertEqual(err.count("relay: upstream "), FAULTY, err)
         self.check_log(seen["sent"])
+        return figures, err
+
+
+class WholeRun(Play):
+    def run_with_each_fault(self, backend):
+        figures, err = self.run_to_the_end(backend)
+        self.assertEqual(figures["connection_faults"], {
+            "refused": 0, "connect_timeout": 0, "reset": 1, "ended_early": 1,
+            "read_timeout": 1, "garbage": 1, "checksum": 1, "sequence": 1,
+            "resources": 0, "other": 0})
+        self.assertEqual(figures["reconnects"], FAULTY)
+        self.assertEqual(figures["connect_attempts"], UPSTREAMS + 2 * FAULTY)
+        self.assertEqual(figures["read_timeouts"], 1)
+        self.assertEqual(figures["connect_timeouts"], 0)
+        self.assertEqual(err.count("relay: upstream "), FAULTY, err)
         return figures
 
     def test_threaded_has_a_thread_for_every_upstream(self):
-        figures = self.run_to_the_end("threaded")
+        figures = self.run_with_each_fault("threaded")
         self.assertGreaterEqual(figures["threads"], UPSTREAMS)
 
     def test_evented_has_a_few_threads(self):
-        figures = self.run_to_the_end("evented")
+        figures = self.run_with_each_fault("evented")
         self.assertIn(figures["driver"], ("uring", "epoll"))
         # A sanitizer may have a thread of its own.
         self.assertLessEqual(figures["threads"],
                              len(os.sched_getaffinity(0)) + 5)
 
 
-class Stop(RelayTest):
-    def stop_with(self, number):
-        for backend in BACKENDS:
-            with self.subTest(backend=backend):
-                if os.path.exists(self.log):
-                    os.remove(self.log)
-                self.stop_one(backend, number)
+class Faults(Play):
+    """More faults than that, and still every event once and in order."""
 
-    def stop_one(self, backend, number):
+    @on_each_backend
+    def test_many_faults_of_every_kind(self, backend):
+        figures, _ = self.run_to_the_end(backend, "--faults_each=5",
+                                         "--faults=reset,garbage,close,"
+                                         "damage,skip,reset")
+        self.assertEqual(figures["reconnects"], 5 * FAULTY)
+        faults = figures["connection_faults"]
+        for fault in ("reset", "garbage", "ended_early", "checksum",
+                      "sequence"):
+            self.assertGreaterEqual(faults[fault], 5)
+
+    @on_each_backend
+    def test_an_outage_of_all_upstreams(self, backend):
+        figures, _ = self.run_to_the_end(backend, "--outage=500ms",
+                                         "--faults=reset")
+        upstreams = UPSTREAMS + FAULTY
+        # The gate may shut before the last upstream has gone, and resets
+        # connections that were not accepted yet.
+        self.assertGreaterEqual(figures["reconnects"], upstreams + FAULTY)
+        self.assertGreater(figures["connection_faults"]["refused"], 0)
+        self.assertEqual(
+            figures["connect_attempts"],
+            figures["connected"] + figures["reconnects"]
+            + figures["connection_faults"]["refused"])
+
+
+class Stop(RelayTest):
+    def stop_with(self, backend, number):
         relay, source, health = self.start_both(backend, seconds=50)
-        deadline = time.monotonic() + PATIENCE
-        while get(health, "/health")[1]["logged"] < 300:
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
+        self.await_health(health, lambda report: report["logged"] >= 300)
         relay.send_signal(number)
         asked = time.monotonic()
         code, out, err = self.end(relay)
@@ -203,12 +127,15 @@ class Stop(RelayTest):
         seen = json.loads(out)
         self.assertEqual(seen["delivered"], figures["logged"] * HEALTHY)
         self.assertEqual(seen["order_errors"], 0)
+        self.assertEqual(seen["acknowledged_lost"], 0)
 
-    def test_sigterm_delivers_what_is_logged(self):
-        self.stop_with(signal.SIGTERM)
+    @on_each_backend
+    def test_sigterm_delivers_what_is_logged(self, backend):
+        self.stop_with(backend, signal.SIGTERM)
 
-    def test_sigint_delivers_what_is_logged(self):
-        self.stop_with(signal.SIGINT)
+    @on_each_backend
+    def test_sigint_delivers_what_is_logged(self, backend):
+        self.stop_with(backend, signal.SIGINT)
 
 
 class Trouble(RelayTest):
@@ -219,27 +146,18 @@ class Trouble(RelayTest):
         self.addCleanup(listener.close)
         return listener, "{}:{}".format(*listener.getsockname())
 
-    def test_refused_upstreams_are_counted(self):
-        listener, address = self.listen()
-        listener.close()
-        for backend in BACKENDS:
-            with self.subTest(backend=backend):
-                relay, _ = self.start_relay(backend, address, 30)
-                code, out, err = self.end(relay)
-                self.assertEqual(code, 0, err)
-                figures = json.loads(out)
-                self.assertEqual(figures["connection_faults"]["refused"], 30)
-                self.assertIn("connection refused", err)
-
     def test_refused_tasks_are_counted_and_the_others_go_on(self):
         _, address = self.listen()
+        last_report = "relay: more faults are counted only\n"
         for backend in BACKENDS:
             with self.subTest(backend=backend):
                 relay, _ = self.start_relay(backend, address, 60,
                                             "--max_tasks=30")
                 # It is said of the first twenty.
-                reports = list(iter(relay.stderr.readline,
-                                    "relay: more faults are counted only\n"))
+                reports = []
+                while (line := relay.stderr.readline()) != last_report:
+                    self.assertTrue(line, "the relay has ended")
+                    reports.append(line)
                 relay.send_signal(signal.SIGTERM)
                 code, out, err = self.end(relay)
                 self.assertEqual(code, 0, err)
@@ -341,4 +259,4 @@ class Exits(RelayTest):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    main()

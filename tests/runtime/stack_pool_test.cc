@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -12,11 +14,13 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
+#include "weft/tests/conformance/descriptors.h"
 #include "weft/tests/conformance/limits.h"
 
 namespace weft::internal {
 namespace {
 
+using weft::testing::Forbid;
 using weft::testing::InChild;
 using weft::testing::LimitAddressSpace;
 
@@ -192,6 +196,37 @@ TEST_F(StackPoolDeathTest, PoolWithTakenStacksIsNotDestroyed) {
         ReserveAndTake(pool);
       },
       "taken_ == 0 does not hold");
+}
+
+TEST_F(StackPoolDeathTest, PoolWithReservationsIsNotDestroyed) {
+  EXPECT_DEATH(
+      {
+        StackPool pool(kStackSize);
+        EXPECT_TRUE(pool.Reserve().ok());
+      },
+      "reserved_ == 0 does not hold");
+}
+
+// As on kernels that do not know the call for many ranges at once.
+TEST_F(StackPoolDeathTest, MemoryGoesBackOneByOneToo) {
+  EXPECT_EXIT(InChild([] {
+                Forbid(SYS_process_madvise, EBADF);
+                StackPool pool(kStackSize);
+                const std::vector<Stack> stacks = TakeMany(pool, 1000);
+                for (const Stack& stack : stacks) *stack.bottom = std::byte{1};
+                EXPECT_EQ(ResidentPages(stacks), stacks.size());
+                for (const Stack& stack : stacks) pool.Give(stack);
+                EXPECT_LE(ResidentPages(stacks), 256u);
+                pool.Trim();
+                EXPECT_LE(ResidentPages(stacks), 16u);
+                // The kernel cannot read the guards either.
+                const testing::Pipe pipe;
+                for (const Stack& stack : stacks) {
+                  EXPECT_EQ(write(pipe.write.fd(), stack.bottom - 1, 1), -1);
+                  EXPECT_EQ(errno, EFAULT);
+                }
+              }),
+              ::testing::ExitedWithCode(0), "");
 }
 
 TEST_F(StackPoolDeathTest, RefusedMemoryIsResourceExhausted) {

@@ -32,7 +32,8 @@ const std::map<int, StatusCode>& ExpectedCodes() {
     add(StatusCode::kDataLoss, {EIO});
     add(StatusCode::kDeadlineExceeded, {ETIME});
     add(StatusCode::kFailedPrecondition,
-        {EALREADY, EBADF, EISCONN, EISDIR, ELOOP, ENOTCONN, ENOTDIR, EROFS});
+        {EALREADY, EBADF, EISCONN, EISDIR, ELOOP, ENOTCONN, ENOTDIR, EROFS,
+         ESHUTDOWN});
     add(StatusCode::kInvalidArgument,
         {EAFNOSUPPORT, EDESTADDRREQ, EFAULT, EINVAL, EMSGSIZE, ENAMETOOLONG,
          ENOTSOCK, ESPIPE});

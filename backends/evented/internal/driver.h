@@ -49,9 +49,11 @@ class Driver {
   virtual void Cancel(Request& request) = 0;
 
   // Hands all that was queued to the kernel, waits until something completes,
-  // Wake is called or `deadline` passes, and completes what has ended. With
-  // kNoWait it only looks.
-  virtual void Poll(MonotonicTime deadline) = 0;
+  // Wake is called or `deadline` passes, and completes what has ended; may
+  // also return for nothing. With kNoWait it only looks. False if it waited
+  // and `deadline` did not end the wait: timers need no look then, which saves
+  // reading the clock.
+  virtual bool Poll(MonotonicTime deadline) = 0;
   static constexpr MonotonicTime kNoWait = MonotonicTime::min();
 
   // False if Poll(kNoWait) would find nothing to do.

@@ -29,12 +29,14 @@ constexpr Duration kRetryDelay = std::chrono::milliseconds(1);
 // user_data of entries that belong to no Request. Requests are aligned.
 constexpr uint64_t kIgnored = 0;
 constexpr uint64_t kWakeEvent = 1;
+constexpr uint64_t kTimeout = 2;
 
 constexpr int kOperations[] = {
-    IORING_OP_ACCEPT,   IORING_OP_CONNECT,     IORING_OP_RECV,
-    IORING_OP_SEND,     IORING_OP_RECVMSG,     IORING_OP_SENDMSG,
-    IORING_OP_READ,     IORING_OP_WRITE,       IORING_OP_FSYNC,
-    IORING_OP_POLL_ADD, IORING_OP_ASYNC_CANCEL};
+    IORING_OP_ACCEPT,      IORING_OP_CONNECT,        IORING_OP_RECV,
+    IORING_OP_SEND,        IORING_OP_RECVMSG,        IORING_OP_SENDMSG,
+    IORING_OP_READ,        IORING_OP_WRITE,          IORING_OP_FSYNC,
+    IORING_OP_TIMEOUT,     IORING_OP_TIMEOUT_REMOVE, IORING_OP_POLL_ADD,
+    IORING_OP_ASYNC_CANCEL};
 
 // The kernel takes no more than this at once; read(2).
 unsigned Clamp(size_t size) {
@@ -86,8 +88,9 @@ absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(
 }
 
 UringDriver::~UringDriver() {
-  // Closing the ring ends the read of the wake descriptor, the only operation
-  // that may still be there.
+  WEFT_CHECK(in_flight_ == 0);
+  // Closing the ring ends the read of the wake descriptor and the timeout, the
+  // only operations that may still be there.
   if (ring_is_set_up_) io_uring_queue_exit(&ring_);
   if (wake_descriptor_ >= 0) close(wake_descriptor_);
 }
@@ -136,6 +139,7 @@ void UringDriver::Submit(Request& request) {
   io_uring_sqe& entry = NextEntry();
   Prepare(entry, request.operation());
   io_uring_sqe_set_data(&entry, &request);
+  ++in_flight_;
 }
 
 void UringDriver::Cancel(Request& request) {
@@ -213,34 +217,53 @@ void UringDriver::ArmWake() {
   wake_is_armed_ = true;
 }
 
-void UringDriver::Poll(MonotonicTime deadline) {
+void UringDriver::ArmTimeout(MonotonicTime deadline) {
+  // One that ends earlier stays, also when nobody waits for it any more: a
+  // wait that ends for nothing is cheaper than a change with each wait.
+  if (deadline >= timeout_at_) return;
+  const Duration since_boot =
+      std::max(deadline.time_since_epoch(), Duration(0));
+  const auto seconds =
+      std::chrono::duration_cast<std::chrono::seconds>(since_boot);
+  timeout_ = {.tv_sec = seconds.count(),
+              .tv_nsec = (since_boot - seconds).count()};
+  io_uring_sqe& entry = NextEntry();
+  if (timeout_at_ == kNever) {
+    io_uring_prep_timeout(&entry, &timeout_, 0, IORING_TIMEOUT_ABS);
+    io_uring_sqe_set_data64(&entry, kTimeout);
+  } else {
+    // Where it has just ended the change fails, and its completion is there.
+    io_uring_prep_timeout_update(&entry, &timeout_, kTimeout,
+                                 IORING_TIMEOUT_ABS);
+    entry.flags |= IOSQE_CQE_SKIP_SUCCESS;
+    io_uring_sqe_set_data64(&entry, kIgnored);
+  }
+  timeout_at_ = deadline;
+}
+
+bool UringDriver::Poll(MonotonicTime deadline) {
+  const uint64_t reaped_before = reaped_;
   // A wake source is always armed before a wait.
   if (!wake_is_armed_) ArmWake();
-  int result = 0;
-  if (deadline == kNoWait || io_uring_cq_ready(&ring_) > 0) {
-    result = io_uring_submit_and_get_events(&ring_);
-  } else if (deadline == kNever) {
-    result = io_uring_submit_and_wait(&ring_, 1);
-  } else {
-    const Duration left =
-        std::max(deadline - KernelMonotonicNow(), Duration(0));
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-    __kernel_timespec timeout = {.tv_sec = seconds.count(),
-                                 .tv_nsec = (left - seconds).count()};
-    io_uring_cqe* first = nullptr;
-    result =
-        io_uring_submit_and_wait_timeout(&ring_, &first, 1, &timeout, nullptr);
-  }
-  const unsigned reaped = Reap();
-  if (result >= 0 || result == -ETIME || result == -EINTR) return;
+  const bool has_deadline = deadline != kNoWait && deadline != kNever;
+  if (has_deadline) ArmTimeout(deadline);
+  // To make room for the entries above, something may have been reaped.
+  const bool wait = deadline != kNoWait && reaped_ == reaped_before &&
+                    io_uring_cq_ready(&ring_) == 0;
+  const int result = wait ? io_uring_submit_and_wait(&ring_, 1)
+                          : io_uring_submit_and_get_events(&ring_);
+  Reap();
+  const bool time_is_up = !wait || (has_deadline && timeout_at_ == kNever);
+  if (result >= 0 || result == -EINTR) return time_is_up;
   // Entries that were not taken stay queued for the next Poll. With something
   // reaped the kernel has room again; otherwise memory is short, and trying
   // again at once would spin.
   WEFT_CHECK(result == -EBUSY || result == -EAGAIN || result == -ENOMEM);
-  if (reaped == 0) usleep(kRetryDelay.count() / 1000);
+  if (reaped_ == reaped_before) usleep(kRetryDelay.count() / 1000);
+  return true;
 }
 
-unsigned UringDriver::Reap() {
+void UringDriver::Reap() {
   unsigned head;
   unsigned count = 0;
   io_uring_cqe* completion;
@@ -249,12 +272,15 @@ unsigned UringDriver::Reap() {
     const uint64_t data = completion->user_data;
     if (data == kWakeEvent) {
       wake_is_armed_ = false;
+    } else if (data == kTimeout) {
+      timeout_at_ = kNever;
     } else if (data != kIgnored) {
+      --in_flight_;
       reinterpret_cast<Request*>(data)->Complete(completion->res);
     }
   }
   io_uring_cq_advance(&ring_, count);
-  return count;
+  reaped_ += count;
 }
 
 bool UringDriver::HasWork() const {

@@ -8,6 +8,7 @@
 
 #include <liburing.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -24,11 +25,12 @@ class UringDriver final : public Driver {
   // message says what was refused and what usually is the reason.
   static absl::StatusOr<std::unique_ptr<UringDriver>> Create(uint32_t entries);
 
+  // All requests must be complete: the kernel writes into their frames.
   ~UringDriver() override;
 
   void Submit(Request& request) override;
   void Cancel(Request& request) override;
-  void Poll(MonotonicTime deadline) override;
+  bool Poll(MonotonicTime deadline) override;
   bool HasWork() const override;
   void Wake() override;
   std::string Describe() const override;
@@ -42,14 +44,22 @@ class UringDriver final : public Driver {
   // A free submission entry; makes room if the queue is full.
   io_uring_sqe& NextEntry();
   void ArmWake();
-  // Completes everything in the completion queue; returns how many.
-  unsigned Reap();
+  // Has the ring complete something at `deadline`, or earlier.
+  void ArmTimeout(MonotonicTime deadline);
+  // Completes everything in the completion queue.
+  void Reap();
 
   io_uring ring_ = {};
   bool ring_is_set_up_ = false;
+  uint64_t reaped_ = 0;  // completions so far
   int wake_descriptor_ = -1;
   uint64_t wake_count_ = 0;  // where the kernel reads the descriptor to
   bool wake_is_armed_ = false;
+  size_t in_flight_ = 0;  // requests submitted and not complete
+  // The one timeout operation in the ring: when it ends, kNever if there is
+  // none, and where the kernel reads that when it takes the entry.
+  MonotonicTime timeout_at_ = kNever;
+  __kernel_timespec timeout_ = {};
 };
 
 }  // namespace weft::internal

@@ -96,7 +96,13 @@ op::Poll ReadinessFor(const Operation& operation) {
 Worker::Worker(WorkerGroup& group, uint32_t index)
     : group_(group), io_(&group.io()), index_(index) {}
 
-Worker::~Worker() { WEFT_CHECK(ready_.empty() && timers_.empty()); }
+Worker::~Worker() {
+  WEFT_CHECK(running_ == nullptr && ended_ == nullptr && ready_.empty());
+  WEFT_CHECK(timers_.empty());
+  WEFT_CHECK(posted_fibers_.load(std::memory_order_relaxed) == nullptr);
+  WEFT_CHECK(posted_interrupts_.load(std::memory_order_relaxed) == nullptr);
+  WEFT_CHECK(unstarted_.empty() && load() == 0);
+}
 
 absl::Status Worker::SetUp() {
   current_ = &current;
@@ -118,9 +124,9 @@ void Worker::Loop() {
     TakePosted();
     StartTasks();
     RunReady();
-    FireTimers();
     if (!ready_.empty() || has_unstarted() || Steal()) {
       if (driver_->HasWork()) driver_->Poll(Driver::kNoWait);
+      FireTimers();
     } else {
       WaitForWork();
     }
@@ -140,14 +146,13 @@ void Worker::WaitForWork() {
   // idle.
   group_.BeginIdle();
   State expected = kRunning;
-  if (state_.compare_exchange_strong(expected, kWaiting,
-                                     std::memory_order_seq_cst)) {
-    const bool nothing = !group_.stopping() && !Steal();
-    driver_->Poll(nothing ? EndOfWait() : Driver::kNoWait);
-  } else {
-    driver_->Poll(Driver::kNoWait);
-  }
+  const bool nothing = state_.compare_exchange_strong(
+                           expected, kWaiting, std::memory_order_seq_cst) &&
+                       !group_.stopping() && !Steal();
+  const bool time_is_up =
+      driver_->Poll(nothing ? EndOfWait() : Driver::kNoWait);
   group_.EndIdle();
+  if (time_is_up) FireTimers();
 }
 
 void Worker::TakePosted() {
@@ -415,7 +420,9 @@ void Worker::Yield() {
 }
 
 void Worker::ParkFiber(Park& park) {
-  if (park.deadline() != kNever) timers_.insert(park);
+  // Spans of time repeat, so most deadlines come last: there the tree needs no
+  // search.
+  if (park.deadline() != kNever) timers_.insert(timers_.end(), park);
   Fiber& fiber = park.fiber();
   fiber.park = &park;
   SwitchAway(fiber);

@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
+#include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/parking_lot.h"
 
 namespace weft::internal {
@@ -37,6 +38,12 @@ WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
 }
 
 WorkerGroup::~WorkerGroup() {
+  if (const uint32_t left = tasks_.load(std::memory_order_relaxed); left > 0) {
+    Misuse(absl::StrCat("an Evented was destroyed before its tasks had ended (",
+                        left,
+                        " left); let all calls of Run "
+                        "return first"));
+  }
   // Whoever resumed the last task may still be about to notify its worker.
   ParkingLot::AwaitResumes();
   stopping_.store(true, std::memory_order_seq_cst);

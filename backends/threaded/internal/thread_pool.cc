@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/threaded/internal/thread_record.h"
+#include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 
 namespace weft::internal {
@@ -27,12 +28,18 @@ struct ThreadStart {
 ThreadPool::~ThreadPool() {
   {
     std::unique_lock lock(mutex_);
+    if (tasks_ > 0) {
+      Misuse(
+          absl::StrCat("a Threaded was destroyed before its tasks had ended (",
+                       tasks_, " left); await them first"));
+    }
     stopping_ = true;
     for (IdleThread* idle : idle_) {
       idle->stop = true;
       idle->wake.notify_one();
     }
     all_ended_.wait(lock, [this] { return threads_ == 0; });
+    WEFT_CHECK(idle_.empty());
   }
   JoinEnded();
 }

@@ -130,6 +130,7 @@ void ThreadRecord::EndPoll() {
 
 void ThreadRecord::CloseWakeDescriptor() {
   const std::lock_guard lock(mutex_);
+  WEFT_CHECK(!polling_);
   if (wake_descriptor_ >= 0) close(wake_descriptor_);
   wake_descriptor_ = -1;
 }

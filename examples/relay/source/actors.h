@@ -1,19 +1,19 @@
-// Actors: the upstreams that the source plays, each a task that sends events
-// at its own times, or does what peers should not do.
+// Actors: all the upstreams that the source plays, each a task.
 #ifndef WEFT_EXAMPLES_RELAY_SOURCE_ACTORS_H_
 #define WEFT_EXAMPLES_RELAY_SOURCE_ACTORS_H_
 
 #include <atomic>
 #include <cstdint>
-#include <optional>
-#include <string>
-#include <vector>
+#include <deque>
 
 #include "absl/status/status.h"
 #include "weft/backends/evented/evented.h"
+#include "weft/examples/relay/source/actor.h"
+#include "weft/examples/relay/source/gate.h"
 #include "weft/examples/relay/source/plan.h"
-#include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/sync/event.h"
+#include "weft/sync/latch.h"
 
 namespace relay {
 
@@ -21,34 +21,42 @@ class Actors {
  public:
   explicit Actors(const Plan& plan);
 
-  // Accepts the relay's connections until each upstream has its own.
-  absl::Status Accept(weft::Evented& io, weft::net::TcpListener& listener);
+  // Lets the relay's connections in, and keeps them out during the outage that
+  // is planned. Until cancelled.
+  absl::Status KeepGate(weft::Evented& io, Gate& gate);
 
-  // Plays from `start` on, to the end of the plan.
-  absl::Status Play(weft::Evented& io, weft::MonotonicTime start);
+  // Waits until each upstream has had a connection.
+  absl::Status AwaitConnections(weft::Evented& io) {
+    return strangers_.Wait(io);
+  }
 
-  // Tells the relay that the well-behaved upstreams have no more events.
-  absl::Status End(weft::Evented& io);
+  // Plays from now on, until the relay knows that there are no more events.
+  absl::Status Play(weft::Evented& io);
 
-  uint64_t sent() const { return sent_; }
+  // After Play. Events of all upstreams that were sent, once or again.
+  uint64_t sent() const;
+  // Events that the relay has acknowledged to one of them.
+  uint64_t acknowledged(uint32_t upstream) const {
+    return roles_[upstream].actor.acknowledged();
+  }
 
  private:
-  struct Actor {
-    std::optional<weft::net::TcpStream> stream;
-    uint64_t sent = 0;
+  struct Role {
+    Role(const Plan& plan, uint32_t index) : actor(plan, index) {}
+
+    Actor actor;
+    std::atomic<bool> known{false};  // to the relay
   };
 
-  bool IsFaulty(uint32_t index) const { return index >= plan_.upstreams; }
-  absl::Status Send(weft::Evented& io, uint32_t index);
-  absl::Status PlayWell(weft::Evented& io, uint32_t index,
-                        weft::MonotonicTime start);
-  absl::Status PlayBadly(weft::Evented& io, uint32_t index,
-                         weft::MonotonicTime start);
+  absl::Status Accept(weft::Evented& io, Gate& gate);
+  // Waits for the hello of a new connection and gives it to its upstream.
+  absl::Status Introduce(weft::Evented& io, weft::net::TcpStream stream);
 
   const Plan& plan_;
-  const std::string payload_;
-  std::vector<Actor> actors_;
-  std::atomic<uint64_t> sent_{0};
+  std::deque<Role> roles_;
+  weft::Latch<weft::Evented> strangers_;
+  weft::MonotonicTime start_;  // once started_ is set
+  weft::Event<weft::Evented> started_;
 };
 
 }  // namespace relay

@@ -15,7 +15,7 @@ constexpr weft::Duration kFrameTimeout = std::chrono::seconds(30);
 
 Checker::Checker(weft::net::TcpStream stream, uint64_t upstreams)
     : stream_(std::move(stream)),
-      reader_(stream_, kFrameTimeout),
+      reader_(stream_, {.frame = kFrameTimeout}),
       last_sequence_(upstreams) {}
 
 absl::Status Checker::AwaitWelcome(weft::Io& io) {

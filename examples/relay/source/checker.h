@@ -34,6 +34,10 @@ class Checker {
   uint64_t checksum_errors() const { return checksum_errors_; }
   // Stands for what came in which order: equal for equal deliveries.
   uint64_t digest() const { return digest_; }
+  // The last event of one of the upstreams; 0 if there was none.
+  uint64_t last_sequence(uint32_t upstream) const {
+    return last_sequence_[upstream];
+  }
   const Latencies& latencies() const { return latencies_; }
 
  private:

@@ -14,9 +14,9 @@
 #include "weft/examples/relay/output.h"
 #include "weft/examples/relay/source/actors.h"
 #include "weft/examples/relay/source/checker.h"
+#include "weft/examples/relay/source/gate.h"
 #include "weft/examples/relay/source/prober.h"
 #include "weft/examples/relay/source/slow_reader.h"
-#include "weft/net/tcp_listener.h"
 #include "weft/runtime/operation.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/status.h"
@@ -81,7 +81,7 @@ absl::Status Subscribe(Evented& io, const Plan& plan,
     absl::StatusOr<TcpStream> stream = TcpStream::Connect(io, address);
     if (!stream.ok()) return stream.status();
     Checker& checker =
-        audience.healthy.emplace_back(*std::move(stream), plan.upstreams);
+        audience.healthy.emplace_back(*std::move(stream), plan.all_upstreams());
     absl::Status status = checker.AwaitWelcome(io);
     if (!status.ok()) return status;
   }
@@ -91,16 +91,16 @@ absl::Status Subscribe(Evented& io, const Plan& plan,
   return audience.slow->AwaitWelcome(io);
 }
 
-// Plays the plan and then tells the relay that this was all.
+// Plays the plan and tells the relay that this was all.
 absl::Status PlayToTheEnd(Evented& io, const Plan& plan, Actors& actors,
                           Prober& prober) {
   const weft::MonotonicTime start = io.Now();
   weft::TaskGroup probing(io);
   probing.Spawn({.name = "prober"},
                 [&] { prober.Run(io, start, start + plan.length()); });
-  absl::Status status = actors.Play(io, start);
+  absl::Status status = actors.Play(io);
   status.Update(probing.Await(io));
-  return status.ok() ? actors.End(io) : status;
+  return status;
 }
 
 // Plays before the audience, until the relay has sent its last event.
@@ -124,6 +124,25 @@ void Perform(Evented& io, const Plan& plan, Actors& actors, Prober& prober,
   (void)slow.Await(io);
 }
 
+struct Acknowledged {
+  uint64_t events = 0;
+  uint64_t lost = 0;  // deliveries of them that did not happen
+};
+
+Acknowledged CheckAcknowledged(const Plan& plan, const Actors& actors,
+                               const Audience& audience) {
+  Acknowledged acknowledged;
+  for (uint32_t upstream = 0; upstream < plan.all_upstreams(); ++upstream) {
+    const uint64_t events = actors.acknowledged(upstream);
+    acknowledged.events += events;
+    for (const Checker& checker : audience.healthy) {
+      const uint64_t got = checker.last_sequence(upstream);
+      if (got < events) acknowledged.lost += events - got;
+    }
+  }
+  return acknowledged;
+}
+
 Outcome Judge(Evented& io, const Plan& plan, const Actors& actors,
               Prober& prober, const Audience& audience) {
   uint64_t delivered = 0;
@@ -139,6 +158,7 @@ Outcome Judge(Evented& io, const Plan& plan, const Actors& actors,
     latencies.Add(checker.latencies());
   }
   const uint64_t due = actors.sent() * plan.subscribers;
+  const Acknowledged acknowledged = CheckAcknowledged(plan, actors, audience);
   Outcome outcome;
   outcome.figures.Add("sent", actors.sent())
       .Add("healthy_subscribers", plan.subscribers)
@@ -146,6 +166,8 @@ Outcome Judge(Evented& io, const Plan& plan, const Actors& actors,
       .Add("delivered_ratio",
            due == 0 ? 0.0
                     : static_cast<double>(delivered) / static_cast<double>(due))
+      .Add("acknowledged", acknowledged.events)
+      .Add("acknowledged_lost", acknowledged.lost)
       .Add("order_errors", order_errors)
       .Add("checksum_errors", checksum_errors)
       .Add("delivery_p50_us", latencies.Percentile(50))
@@ -155,10 +177,12 @@ Outcome Judge(Evented& io, const Plan& plan, const Actors& actors,
       .Add("health_p50_us", probes.Percentile(50))
       .Add("health_p99_us", probes.Percentile(99))
       .Add("slow_cut_seen", audience.slow->was_cut());
-  if (delivered != due || order_errors + checksum_errors > 0) {
+  const uint64_t errors = order_errors + checksum_errors + acknowledged.lost;
+  if (delivered != due || errors > 0) {
     outcome.verdict = absl::DataLossError(
         absl::StrCat(delivered, " of ", due, " deliveries, ", order_errors,
-                     " order errors, ", checksum_errors, " checksum errors"));
+                     " order errors, ", checksum_errors, " checksum errors, ",
+                     acknowledged.lost, " lost after they were acknowledged"));
   } else if (!audience.slow->was_cut()) {
     outcome.verdict =
         absl::FailedPreconditionError("the slow subscriber was not cut off");
@@ -170,16 +194,21 @@ Outcome Judge(Evented& io, const Plan& plan, const Actors& actors,
 
 absl::StatusOr<Outcome> Play(Evented& io, const Plan& plan) {
   const weft::Deadline limit(io, plan.length() + kOverhead);
-  auto listener = weft::net::TcpListener::Bind(io, SocketAddress::Loopback(0));
-  if (!listener.ok()) return listener.status();
-  absl::Status status = PrintLine(
-      io, absl::StrCat("upstreams ", listener->local_address().ToString()));
+  absl::StatusOr<Gate> gate = Gate::Make(io);
+  if (!gate.ok()) return gate.status();
+  absl::Status status =
+      PrintLine(io, absl::StrCat("upstreams ", gate->address().ToString()));
   if (!status.ok()) return status;
   const absl::StatusOr<RelayAddresses> relay = ReadAddresses(io);
   if (!relay.ok()) return relay.status();
 
   Actors actors(plan);
-  status = actors.Accept(io, *listener);
+  weft::TaskGroup keeping(io);
+  keeping.Spawn({.name = "gate"}, [&] {
+    const absl::Status kept = actors.KeepGate(io, *gate);
+    if (!absl::IsCancelled(kept)) Complain(kept);
+  });
+  status = actors.AwaitConnections(io);
   Audience audience;
   if (status.ok()) status = Subscribe(io, plan, relay->subscribers, audience);
   if (!status.ok()) return status;
