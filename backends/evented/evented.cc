@@ -8,13 +8,13 @@
 #include <string>
 #include <utility>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/evented/internal/worker.h"
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
+#include "weft/runtime/internal/random.h"
 
 namespace weft {
 namespace {
@@ -137,10 +137,7 @@ MonotonicTime Evented::Now() const { return internal::KernelMonotonicNow(); }
 
 WallTime Evented::WallNow() const { return internal::KernelWallNow(); }
 
-uint64_t Evented::Random() {
-  static thread_local absl::InsecureBitGen generator;
-  return absl::Uniform<uint64_t>(generator);
-}
+uint64_t Evented::Random() { return internal::RandomBits(); }
 
 Description Evented::Describe() const {
   return {.backend = "evented",

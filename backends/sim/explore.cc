@@ -291,12 +291,13 @@ ExploreResult FindFailure(const ExploreOptions& given,
   absl::StatusOr<std::unique_ptr<Strategy>> strategy =
       MakeStrategy(options.strategy);
   if (!strategy.ok()) return Refused(std::string(strategy.status().message()));
+  Options sim_options;
+  sim_options.stack_size = options.stack_size;
+  sim_options.max_tasks = options.max_tasks;
   absl::StatusOr<std::unique_ptr<Sim>> sim =
-      Sim::Create({.seed = options.seed,
-                   .stack_size = options.stack_size,
-                   .max_tasks = options.max_tasks,
-                   .unfair_steps = options.unfair_steps,
-                   .max_steps = options.max_steps});
+      Sim::Create(sim_options, {.seed = options.seed,
+                                .unfair_steps = options.unfair_steps,
+                                .max_steps = options.max_steps});
   if (!sim.ok()) return Refused(std::string(sim.status().message()));
   const CrashReporter crash_reporter((*sim)->scheduler(), options.strategy);
   Exploration exploration(options, **sim, body);

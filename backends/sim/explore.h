@@ -55,9 +55,11 @@ struct ExploreOptions {
   // Look for a shorter schedule with the same failure.
   bool shrink = true;
 
+  // As in Options; the others do not apply.
+  std::optional<size_t> stack_size = std::nullopt;
+  std::optional<uint32_t> max_tasks = std::nullopt;
+
   // As in SimOptions.
-  size_t stack_size = kDefaultStackSize;
-  uint32_t max_tasks = 100'000;
   uint64_t unfair_steps = 10'000;
   uint64_t max_steps = 100'000;
 };

@@ -21,7 +21,6 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <source_location>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -54,10 +53,12 @@ class Expectations final : public ::testing::ScopedFakeTestPartResultReporter {
 }  // namespace internal_gtest
 
 // Runs `body` in many schedules (explore.h); the test fails if one of them
-// fails. Returns what FindFailure does.
-inline ExploreResult Explore(
-    const ExploreOptions& options, const std::function<void(Sim&)>& body,
-    std::source_location where = std::source_location::current()) {
+// fails. Returns what FindFailure does. The last two are where the call
+// stands.
+inline ExploreResult Explore(const ExploreOptions& options,
+                             const std::function<void(Sim&)>& body,
+                             const char* file = __builtin_FILE(),
+                             int line = __builtin_LINE()) {
   const ExploreResult result = [&] {
     internal_gtest::Expectations expectations;
     return FindFailure(options, [&](Sim& sim) {
@@ -66,8 +67,7 @@ inline ExploreResult Explore(
     });
   }();
   if (!result.ok()) {
-    ADD_FAILURE_AT(where.file_name(), static_cast<int>(where.line()))
-        << result.report;
+    ADD_FAILURE_AT(file, line) << result.report;
   }
   return result;
 }

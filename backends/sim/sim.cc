@@ -4,7 +4,10 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <limits>
+#include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/failure.h"
 #include "weft/backends/sim/internal/scheduler.h"
@@ -15,8 +18,6 @@
 
 namespace weft {
 namespace {
-
-constexpr size_t kLeastStack = size_t{64} << 10;
 
 // What the calendar says when the virtual clock shows zero: any day will do,
 // if it is the same in every run.
@@ -34,26 +35,37 @@ constexpr WallTime kCalendarBeginning{
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(const SimOptions& options) {
-  if (options.stack_size < kLeastStack) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("option stack_size: ", options.stack_size,
-                     " is too small; give ", kLeastStack, " or more"));
+absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
+    const Options& options, const SimOptions& sim_options) {
+  absl::Status status = options.Validate();
+  for (const auto& [name, given] :
+       {std::pair("driver", options.driver.has_value()),
+        {"workers", options.workers.has_value()},
+        {"ring_entries", options.ring_entries.has_value()},
+        {"idle_thread_timeout", options.idle_thread_timeout.has_value()}}) {
+    if (!given) continue;
+    status.Update(absl::InvalidArgumentError(
+        absl::StrCat("option ", name, ": does not apply to the sim backend")));
   }
+  if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<sim::Strategy>> strategy =
-      sim::MakeStrategy(options.strategy);
+      sim::MakeStrategy(sim_options.strategy);
   if (!strategy.ok()) return strategy.status();
-  return std::unique_ptr<Sim>(new Sim(options, *std::move(strategy)));
+  return std::unique_ptr<Sim>(
+      new Sim(options, sim_options, *std::move(strategy)));
 }
 
-Sim::Sim(const SimOptions& options, std::unique_ptr<sim::Strategy> strategy)
+Sim::Sim(const Options& options, const SimOptions& sim_options,
+         std::unique_ptr<sim::Strategy> strategy)
     : scheduler_(std::make_unique<sim::Scheduler>(
-          *this, sim::Limits{.stack_size = options.stack_size,
-                             .max_tasks = options.max_tasks,
-                             .unfair_steps = options.unfair_steps,
-                             .max_steps = options.max_steps})),
+          *this, sim::Limits{.stack_size =
+                                 options.stack_size.value_or(kDefaultStackSize),
+                             .max_tasks = options.max_tasks.value_or(
+                                 std::numeric_limits<uint32_t>::max()),
+                             .unfair_steps = sim_options.unfair_steps,
+                             .max_steps = sim_options.max_steps})),
       strategy_(std::move(strategy)),
-      seed_(options.seed) {}
+      seed_(sim_options.seed) {}
 
 Sim::~Sim() = default;
 
@@ -63,6 +75,14 @@ absl::Status Sim::RunToEnd(Task& root) {
         "Sim::Run was called in a task of Sim or on a worker of a backend, "
         "which it would block; call it from a plain thread");
   }
+  if (running_.exchange(true, std::memory_order_acquire)) {
+    internal::Misuse(
+        "Sim::Run was called while another thread is in it; Sim runs all its "
+        "tasks on one thread, one Run after the other");
+  }
+  const absl::Cleanup ran = [this] {
+    running_.store(false, std::memory_order_release);
+  };
   const uint64_t seed = sim::DeriveSeed(seed_, runs_++);
   if (!strategy_->Begin(seed)) {
     return absl::OutOfRangeError(

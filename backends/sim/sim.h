@@ -25,6 +25,7 @@
 #ifndef WEFT_BACKENDS_SIM_SIM_H_
 #define WEFT_BACKENDS_SIM_SIM_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -49,17 +50,13 @@ class Scheduler;
 class Strategy;
 }  // namespace sim
 
+// Which schedules there are.
 struct SimOptions {
   // What Random returns and who runs when follows from it. Each Run of a Sim
   // has a different schedule.
   uint64_t seed = 1;
   // As in sim/strategy.h.
   std::string strategy = "random";
-  // Bytes of address space for the stack of a task, guard pages included.
-  size_t stack_size = kDefaultStackSize;
-  // How many tasks may exist at once; the next one is refused with
-  // RESOURCE_EXHAUSTED.
-  uint32_t max_tasks = 100'000;
   // After so many steps a schedule turns fair: every task that can run will,
   // whatever the strategy wants.
   uint64_t unfair_steps = 10'000;
@@ -72,9 +69,10 @@ class Sim final : public Io {
   // Makes the primitives of Sim ask it before each access.
   using Atomics = internal::ExploredAtomics;
 
-  // INVALID_ARGUMENT for a strategy there is not, or a stack that is too small.
+  // INVALID_ARGUMENT for an option that is out of range or does not apply, and
+  // for a strategy there is not.
   static absl::StatusOr<std::unique_ptr<Sim>> Create(
-      const SimOptions& options = {});
+      const Options& options = {}, const SimOptions& sim_options = {});
   ~Sim() override;
 
   // Calls `fn(io)` in a task, runs that and all tasks that it starts to their
@@ -115,7 +113,8 @@ class Sim final : public Io {
   sim::Scheduler& scheduler() { return *scheduler_; }
 
  private:
-  Sim(const SimOptions& options, std::unique_ptr<sim::Strategy> strategy);
+  Sim(const Options& options, const SimOptions& sim_options,
+      std::unique_ptr<sim::Strategy> strategy);
 
   absl::Status RunToEnd(Task& root);
   // Ends the program unless a task of this Sim calls.
@@ -125,6 +124,8 @@ class Sim final : public Io {
   const std::unique_ptr<sim::Strategy> strategy_;
   const uint64_t seed_;
   uint64_t runs_ = 0;
+  // A thread is in Run. Only there for the check.
+  std::atomic<bool> running_{false};
 };
 
 }  // namespace weft

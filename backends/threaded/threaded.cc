@@ -16,13 +16,13 @@
 #include <string>
 #include <utility>
 
-#include "absl/random/random.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/threaded/internal/thread_pool.h"
 #include "weft/backends/threaded/internal/thread_record.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
+#include "weft/runtime/internal/random.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -447,10 +447,7 @@ MonotonicTime Threaded::Now() const { return internal::KernelMonotonicNow(); }
 
 WallTime Threaded::WallNow() const { return internal::KernelWallNow(); }
 
-uint64_t Threaded::Random() {
-  static thread_local absl::InsecureBitGen generator;
-  return absl::Uniform<uint64_t>(generator);
-}
+uint64_t Threaded::Random() { return internal::RandomBits(); }
 
 Description Threaded::Describe() const {
   return {.backend = "threaded",

@@ -26,7 +26,8 @@ using testing::WaitWatch;
 
 template <class Config>
 class SharedPipeTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(SharedPipeTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(SharedPipeTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 int64_t Read(Io& io, const Pipe& pipe, std::string& text, size_t size) {
   text.assign(size, '\0');

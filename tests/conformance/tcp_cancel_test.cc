@@ -36,7 +36,7 @@ using testing::ShrinkBuffers;
 
 template <class Config>
 class TcpCancelTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpCancelTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpCancelTest, testing::KernelBackends, testing::BackendNames);
 
 // Long enough to never pass in a test that works.
 constexpr Duration kFarAway = 60s;

@@ -48,11 +48,12 @@ using testing::ShrinkBuffers;
 
 template <class Config>
 class TcpErrorsTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpErrorsTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpErrorsTest, testing::KernelBackends, testing::BackendNames);
 
 template <class Config>
 class TcpErrorsDeathTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpErrorsDeathTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpErrorsDeathTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 void ExpectError(const absl::Status& status, StatusCode code, int error,
                  const std::string& message) {

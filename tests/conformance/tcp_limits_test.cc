@@ -42,7 +42,8 @@ using testing::ThreadedConfig;
 
 template <class Config>
 class TcpLimitsDeathTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpLimitsDeathTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpLimitsDeathTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 // Lets this process open `count` more descriptors.
 void LeaveDescriptors(rlim_t count) {

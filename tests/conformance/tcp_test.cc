@@ -68,7 +68,7 @@ absl::Status Answer(Io& io, TcpListener& listener) {
 
 template <class Config>
 class TcpTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(TcpTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(TcpTest, testing::KernelBackends, testing::BackendNames);
 
 TYPED_TEST(TcpTest, AnswersOneClientAfterAnother) {
   using B = typename TypeParam::Io;

@@ -12,6 +12,7 @@
 #include "weft/backends/sim/explore.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/internal/atomics.h"
+#include "weft/tests/sim/abandoned.h"
 
 namespace weft::sim {
 namespace {
@@ -126,6 +127,7 @@ TEST(CrashReporterTest, RepairedProgramIsNotASilentPass) {
   const Ended crashed = RunInChild([] {
     FindFailure({}, [](Sim& io) { CrashHalfway(io, WriteToNowhere); });
   });
+  const KeepAbandoned keep;
   const ExploreResult result = FindFailure(
       {.replay = crashed.token()}, [](Sim& io) { CrashHalfway(io, [] {}); });
   ASSERT_FALSE(result.ok());

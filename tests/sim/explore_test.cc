@@ -130,7 +130,7 @@ TEST(FailureTest, ExhaustiveSearchNoticesABodyThatChanges) {
   EXPECT_EQ(KindOf(result), FailureKind::kDivergence) << result.report;
 }
 
-TEST(FailureTest, StackThatIsRefusedIsReported) {
+TEST(FailureTest, LimitThatIsImpossibleIsRefused) {
   const ExploreResult result =
       FindFailure({.max_tasks = 0}, [](Sim&) { FAIL() << "it runs"; });
   EXPECT_EQ(KindOf(result), FailureKind::kOptions);

@@ -29,7 +29,7 @@ using absl::StatusCode;
 static_assert(Backend<Sim>);
 
 std::unique_ptr<Sim> MakeSim(const SimOptions& options = {}) {
-  absl::StatusOr<std::unique_ptr<Sim>> sim = Sim::Create(options);
+  absl::StatusOr<std::unique_ptr<Sim>> sim = Sim::Create({}, options);
   EXPECT_TRUE(sim.ok()) << sim.status();
   return *std::move(sim);
 }
@@ -239,16 +239,20 @@ TEST(SimTest, RunReturnsWhatTheFunctionReturned) {
 }
 
 TEST(SimTest, TasksPastTheLimitAreRefused) {
-  RunInSim(
-      [](Sim& io) {
-        auto first = Concurrent(io, [&] { return Sleep(io, 1s); });
-        ASSERT_TRUE(first.ok());
-        EXPECT_EQ(Concurrent(io, [] {}).status().code(),
-                  StatusCode::kResourceExhausted);
-        EXPECT_TRUE(first->Await(io).ok());
-        EXPECT_TRUE(Concurrent(io, [] {}).ok());
-      },
-      {.max_tasks = 2});
+  Options options;
+  options.max_tasks = 2;
+  const auto sim = Sim::Create(options);
+  ASSERT_TRUE(sim.ok());
+  EXPECT_TRUE((*sim)
+                  ->Run([](Sim& io) {
+                    auto first = Concurrent(io, [&] { return Sleep(io, 1s); });
+                    ASSERT_TRUE(first.ok());
+                    EXPECT_EQ(Concurrent(io, [] {}).status().code(),
+                              StatusCode::kResourceExhausted);
+                    EXPECT_TRUE(first->Await(io).ok());
+                    EXPECT_TRUE(Concurrent(io, [] {}).ok());
+                  })
+                  .ok());
 }
 
 TEST(SimTest, ManyTasksRunAtOnce) {
@@ -276,10 +280,16 @@ TEST(SimTest, NoDescriptorBelongsToIt) {
 }
 
 TEST(SimTest, OptionsThatAreImpossibleAreRefused) {
-  EXPECT_EQ(Sim::Create({.strategy = "best"}).status().code(),
+  EXPECT_EQ(Sim::Create({}, {.strategy = "best"}).status().code(),
             StatusCode::kInvalidArgument);
-  EXPECT_EQ(Sim::Create({.stack_size = 100}).status().code(),
-            StatusCode::kInvalidArgument);
+  Options options;
+  options.workers = 2;
+  EXPECT_EQ(Sim::Create(options).status(),
+            absl::InvalidArgumentError(
+                "option workers: does not apply to the sim backend"));
+  options = {};
+  options.stack_size = 100;
+  EXPECT_EQ(Sim::Create(options).status().code(), StatusCode::kInvalidArgument);
 }
 
 TEST(SimTest, SaysWhatItIs) {
@@ -364,6 +374,13 @@ TEST_F(SimDeathTest, UseOutsideOfItsTasksIsMisuse) {
 TEST_F(SimDeathTest, RunInATaskIsMisuse) {
   EXPECT_DEATH(RunInSim([](Sim& io) { (void)io.Run([] {}); }),
                "weft: misuse: Sim::Run was called in a task of Sim");
+}
+
+TEST_F(SimDeathTest, RunOnTwoThreadsIsMisuse) {
+  EXPECT_DEATH(RunInSim([](Sim& io) {
+                 std::thread([&] { (void)io.Run([] {}); }).join();
+               }),
+               "weft: misuse: Sim::Run was called while another thread is in");
 }
 
 TEST_F(SimDeathTest, FailedCheckEndsTheProgram) {

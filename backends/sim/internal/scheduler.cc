@@ -15,9 +15,10 @@ namespace {
 // takes zero for "never" is not lucky.
 constexpr MonotonicTime kBeginning{std::chrono::hours(1)};
 
-// How many yields in a row change nothing before the clock moves, for each
-// task that could run.
-constexpr uint32_t kIdleYieldsPerTask = 4;
+// How many yields change nothing, for each task that could run, before the
+// clock moves: more than a task does that only lets others go first for a
+// while, and soon enough for one that waits so.
+constexpr uint32_t kIdleYieldsPerTask = 200;
 
 }  // namespace
 
@@ -83,8 +84,8 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
 absl::Status Scheduler::MakeFiber(Task& task) {
   if (alive_ >= limits_.max_tasks) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("start task: there are max_tasks = ", limits_.max_tasks,
-                     " tasks already"));
+        absl::StrCat("start task '", task.name(), "': the limit of ",
+                     limits_.max_tasks, " tasks is reached"));
   }
   if (absl::Status status = stacks_->Reserve(); !status.ok()) return status;
   const internal::Stack stack = stacks_->Take();
@@ -419,8 +420,7 @@ void Scheduler::Abandon(FailureKind kind, std::string_view text) {
   internal::Context& left = running_->context;
   SetRunning(nullptr);
   left.SwitchTo(*main_);
-  WEFT_CHECK(!"an abandoned schedule goes on");
-  __builtin_unreachable();
+  internal::Bug("an abandoned schedule stays abandoned", __FILE__, __LINE__);
 }
 
 void Scheduler::AbandonIdle() {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 #include <utility>
 
 namespace weft::sim {
@@ -16,8 +17,9 @@ std::vector<Switch> Shrink(
     bool any = false;
     for (size_t end = switches.size(); end > 0;) {
       const size_t begin = end - std::min(size, end);
-      std::vector<Switch> fewer(switches.begin(), switches.begin() + begin);
-      fewer.insert(fewer.end(), switches.begin() + end, switches.end());
+      const std::span<const Switch> all(switches);
+      std::vector<Switch> fewer(all.begin(), all.subspan(begin).begin());
+      fewer.insert(fewer.end(), all.subspan(end).begin(), all.end());
       const Attempt outcome = attempt(fewer);
       if (outcome == Attempt::kStop) return switches;
       if (outcome == Attempt::kFails) {
