@@ -183,7 +183,8 @@ class Portfolio final : public Strategy {
     return parts_[current_]->Pick(decision);
   }
   void End(const Summary& summary) override {
-    for (const auto& part : parts_) part->End(summary);
+    // Schedules of the others have other lengths than its own.
+    parts_[current_]->End(summary);
   }
 
  private:

@@ -126,6 +126,23 @@ void SharedMutexWait(Sim& io) {
   reader->Await(io);
 }
 
+// Neither a cancel nor a deadline of the scope ends a plain Lock.
+template <Interrupt how>
+void SharedMutexThrough(Sim& io) {
+  SharedMutex<Sim> mutex;
+  Inside inside;
+  const auto write = [&] {
+    const ExclusiveLock lock(mutex, io);
+    inside.Write(io);
+  };
+  auto first = Interruptible<how>(io, write);
+  auto second = Async(io, write);
+  write();
+  Arrive<how>(io, first);
+  first.Await(io);
+  second.Await(io);
+}
+
 // Readers do not pass a writer that waits, or it would starve.
 inline void SharedMutexOrder(Sim& io) {
   SharedMutex<Sim> mutex;

@@ -18,6 +18,8 @@ constexpr Program kPrimitives[] = {
     {"shared_mutex_wait", SharedMutexWait<Interrupt::kNone>},
     {"shared_mutex_wait_cancel", SharedMutexWait<Interrupt::kCancel>},
     {"shared_mutex_wait_deadline", SharedMutexWait<Interrupt::kDeadline>},
+    {"shared_mutex_through_cancel", SharedMutexThrough<Interrupt::kCancel>},
+    {"shared_mutex_through_deadline", SharedMutexThrough<Interrupt::kDeadline>},
     {"semaphore_of_three", SemaphoreOfThree},
     {"semaphore_wait", SemaphoreWait<Interrupt::kNone>},
     {"semaphore_wait_cancel", SemaphoreWait<Interrupt::kCancel>},

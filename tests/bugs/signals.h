@@ -101,7 +101,11 @@ void EventSelect(Sim& io) {
 template <Interrupt how>
 void LatchWait(Sim& io) {
   Latch<Sim> latch(2);
-  const auto wait = [&] { return latch.Wait(io).ok(); };
+  const auto wait = [&] {
+    if (!latch.Wait(io).ok()) return false;
+    Expect(io, latch.count() == 0, "a waiter did not wait for all");
+    return true;
+  };
   auto first = Interruptible<how>(io, wait);
   auto second = Async(io, wait);
   latch.CountDown(io);

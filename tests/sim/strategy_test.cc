@@ -156,6 +156,15 @@ TEST(ExhaustiveTest, KeepsTheBoundOnPreemptions) {
   }
 }
 
+TEST(ExhaustiveTest, TasksMayDrawRandomNumbers) {
+  const ExploreResult result = FindFailure(
+      {.schedules = 100'000, .strategy = "exhaustive"}, [](Sim& io) {
+        CountedProgram(io, static_cast<int>(io.Random() % 3));
+      });
+  EXPECT_TRUE(result.ok()) << result.report;
+  EXPECT_TRUE(result.complete);
+}
+
 TEST(ExhaustiveTest, IsNotCompleteIfItWasStopped) {
   const ExploreResult result =
       FindFailure({.schedules = 10, .strategy = "exhaustive"},
