@@ -94,7 +94,9 @@ class Strategy {
 };
 
 // A strategy by its name; INVALID_ARGUMENT names those there are:
-//   random          each candidate is as likely as any other
+//   random          each candidate is as likely as any other; in every second
+//                   schedule a task that starts others goes on first
+//   sticky          random, but who runs goes on with a probability of 7/8
 //   pct, pct<d>     priorities that change at d-1 random moments, so that a
 //                   bug that needs d ordered events is found with a known
 //                   probability; without a number, d is drawn from 2 to 5
@@ -105,7 +107,8 @@ class Strategy {
 //   exhaustive      every schedule, once each; what Random returns is the same
 //                   in all of them, and changes with the seed
 //   exhaustive<p>   every schedule with at most p preemptions
-//   portfolio       roundrobin once, then random, pct and uniform in turn
+//   portfolio       roundrobin once, then random, pct, sticky and uniform in
+//                   turn
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(std::string_view name);
 
 }  // namespace weft::sim
