@@ -6,6 +6,7 @@
 #define WEFT_TESTS_BUGS_ABA_H_
 
 #include <cstdint>
+#include <utility>
 
 #include "weft/tests/bugs/bug.h"
 
@@ -45,25 +46,25 @@ class FreeList {
 template <bool repaired>
 void Aba(Sim& io) {
   FreeList<repaired> list;
-  Shared<bool> used[3] = {false, false, false};
+  bool used[3] = {false, false, false};
   const auto take = [&] {
     const uint64_t index = list.Pop();
     if (index == list.kNone) return index;
-    Expect(io, !used[index].exchange(true), "an entry is used twice");
+    Expect(io, !std::exchange(used[index], true), "an entry is used twice");
     return index;
   };
-  const auto give = [&](uint64_t index) {
-    if (index == list.kNone) return;
-    used[index].store(false);
-    list.Push(index);
+  const auto take_two = [&] {
+    take();
+    take();
   };
-  const auto use = [&] {
+  const auto keep_second = [&] {
     const uint64_t first = take();
-    const uint64_t second = take();
-    give(first);
-    give(second);
+    take();
+    if (first == list.kNone) return;
+    used[first] = false;
+    list.Push(first);
   };
-  Together(io, use, use);
+  Together(io, take_two, keep_second);
 }
 
 }  // namespace weft::bugs

@@ -58,6 +58,20 @@ void ChannelReceive(Sim& io) {
   Expect(io, first.Await(io) + second.Await(io) == 3, "a value was lost");
 }
 
+// Who waits for room has it once a value was received.
+template <Interrupt how>
+void ChannelRoom(Sim& io) {
+  Channel<int, Sim> channel(1);
+  (void)channel.Send(io, 1);
+  auto sender =
+      Interruptible<how>(io, [&] { return channel.Send(io, 2).ok(); });
+  Arrive<how>(io, sender);
+  Expect(io, *channel.Receive(io) == 1, "values have changed places");
+  const bool sent = sender.Await(io);
+  Expect(io, sent || how != Interrupt::kNone, "a sender gave up by itself");
+  Expect(io, channel.TryReceive(io).ok() == sent, "a value was lost");
+}
+
 // Closing wakes all that wait, and what was not handed over stays.
 template <size_t capacity, Interrupt how>
 void ChannelClose(Sim& io) {
@@ -91,9 +105,9 @@ void BroadcastReceive(Sim& io) {
   });
   Arrive<how>(io, first);
   (void)broadcast.Send(io, 1);
+  const int value = first.Await(io);
   (void)broadcast.Send(io, 2);
   broadcast.Close(io);
-  const int value = first.Await(io);
   Expect(io, value == 1 || how != Interrupt::kNone,
          "a receiver gave up by itself");
   const auto next = receiver.TryReceive(io);

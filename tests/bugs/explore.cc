@@ -126,8 +126,8 @@ void ReportStrategies(const Bug& bug) {
   static constexpr uint64_t kMost = 5'000;
   std::string json = absl::StrFormat(R"({"bug": "%s")", bug.name);
   std::string text = absl::StrFormat("| `%s` |", bug.name);
-  for (const char* strategy : {"portfolio", "random", "pct", "pct3", "uniform",
-                               "roundrobin", "exhaustive2"}) {
+  for (const char* strategy : {"portfolio", "random", "sticky", "pct", "pct3",
+                               "uniform", "roundrobin", "exhaustive2"}) {
     const Finds finds = Find(bug, strategy, kMost);
     absl::StrAppendFormat(&json, R"(, "%s": %.1f, "%s_missed": %d)", strategy,
                           finds.mean, strategy, finds.missed);

@@ -41,6 +41,32 @@ void ConditionWait(Sim& io) {
   if (first.valid()) first.Await(io);
 }
 
+// The same without a predicate: both waiters stand in line when one notify is
+// made, and one that gives up at that moment does not use it up.
+template <Interrupt how>
+void ConditionNotify(Sim& io) {
+  Mutex<Sim> mutex;
+  Condition<Sim> changed;
+  int waiting = 0;
+  const auto wait = [&] {
+    const MutexLock lock(mutex, io);
+    ++waiting;
+    return changed.Wait(io, mutex).ok();
+  };
+  const auto all_wait = [&] {
+    const MutexLock lock(mutex, io);
+    return waiting == 2;
+  };
+  auto first = Interruptible<how>(io, wait);
+  auto second = Async(io, wait);
+  while (!all_wait()) io.Yield();
+  Arrive<how>(io, first);
+  changed.NotifyOne(io);
+  if (how == Interrupt::kNone || first.Await(io)) changed.NotifyOne(io);
+  Expect(io, second.Await(io), "a waiter gave up by itself");
+  if (first.valid()) first.Await(io);
+}
+
 inline void ConditionNotifyAll(Sim& io) {
   Mutex<Sim> mutex;
   Condition<Sim> changed;
@@ -96,6 +122,24 @@ void EventSelect(Sim& io) {
   Expect(io, told || how != Interrupt::kNone, "a Select gave up by itself");
   Expect(io, second.Await(io), "a waiter gave up by itself");
   Expect(io, event.waiters() + never.waiters() == 0, "a watcher is left");
+}
+
+// Two events that are set while a Select enlists.
+template <Interrupt how>
+void EventSelectBoth(Sim& io) {
+  Event<Sim> a;
+  Event<Sim> b;
+  auto first = Interruptible<how>(
+      io, [&] { return Select(io, OnEvent(a), OnEvent(b)).ok(); });
+  auto setter = Async(io, [&] {
+    a.Set(io);
+    b.Set(io);
+  });
+  Arrive<how>(io, first);
+  const bool told = first.Await(io);
+  Expect(io, told || how != Interrupt::kNone, "a Select gave up by itself");
+  setter.Await(io);
+  Expect(io, a.waiters() + b.waiters() == 0, "a watcher is left");
 }
 
 template <Interrupt how>
