@@ -6,6 +6,7 @@
 
 #include <chrono>
 
+#include "weft/runtime/clock.h"
 #include "weft/runtime/scope.h"
 #include "weft/sync/channel.h"
 #include "weft/tests/bugs/bug.h"
@@ -14,11 +15,11 @@ namespace weft::bugs {
 
 template <bool repaired>
 void DeadlineDropsPart(Sim& io) {
-  using namespace std::chrono_literals;
+  constexpr Duration kTime = std::chrono::milliseconds(2);
   Channel<int, Sim> parts(2);
   int kept = 0;  // the first part, once it was received
   const auto read = [&] {
-    const Deadline deadline(io, 2ms);
+    const Deadline deadline(io, kTime);
     if (kept == 0 || !repaired) {
       const absl::StatusOr<int> first = parts.Receive(io);
       if (!first.ok()) return false;
@@ -31,9 +32,9 @@ void DeadlineDropsPart(Sim& io) {
   };
   const auto write = [&] {
     (void)parts.Send(io, 1);
-    (void)Sleep(io, 2ms);
+    (void)Sleep(io, kTime);
     (void)parts.Send(io, 2);
-    (void)Sleep(io, 2ms);
+    (void)Sleep(io, kTime);
     (void)parts.Send(io, 1);
     (void)parts.Send(io, 2);
   };

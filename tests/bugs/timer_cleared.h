@@ -6,22 +6,23 @@
 
 #include <chrono>
 
+#include "weft/runtime/clock.h"
 #include "weft/tests/bugs/bug.h"
 
 namespace weft::bugs {
 
 template <bool repaired>
 void TimerCleared(Sim& io) {
-  using namespace std::chrono_literals;
+  constexpr Duration kTime = std::chrono::milliseconds(5);
   Shared<bool> over{false};
   Shared<bool> freed{false};
   const auto fire = [&] {
-    (void)Sleep(io, 5ms);
+    (void)Sleep(io, kTime);
     if (repaired ? over.exchange(true) : over.load()) return;
     Expect(io, !freed.load(), "the timer fired after it was cleared");
   };
   const auto clear = [&] {
-    (void)Sleep(io, 5ms);
+    (void)Sleep(io, kTime);
     const bool cleared = !over.exchange(true);
     if (cleared || !repaired) freed.store(true);
   };
