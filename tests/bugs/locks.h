@@ -146,14 +146,17 @@ void SharedMutexThrough(Sim& io) {
 // Readers do not pass a writer that waits, or it would starve.
 inline void SharedMutexOrder(Sim& io) {
   SharedMutex<Sim> mutex;
+  const auto passes = [&] {
+    if (!mutex.TryLockShared(io)) return false;
+    mutex.UnlockShared(io);
+    return true;
+  };
   std::optional<Future<void, Sim>> writer;
   {
     const SharedLock lock(mutex, io);
     writer = Async(io, [&] { const ExclusiveLock own(mutex, io); });
     while (mutex.waiters() == 0) io.Yield();
-    const bool passed = mutex.TryLockShared(io);
-    Expect(io, !passed, "a reader passed a writer");
-    if (passed) mutex.UnlockShared(io);
+    Expect(io, !passes(), "a reader passed a writer");
   }
   writer->Await(io);
 }
