@@ -51,8 +51,30 @@ void OnOneWorker(benchmark::State& state, Body body) {
   }
 }
 
-// Two fibers of one worker that yield to each other: scheduler included.
+constexpr int kYields = 1000;
+
+void YieldOften(weft::Io& io) {
+  for (int i = 0; i < kYields; ++i) io.Yield();
+}
+
+// Two fibers of one worker that yield to each other, scheduler included. Both
+// run the same code, as the fibers of a service do.
 void FiberSwitch(benchmark::State& state) {
+  OnOneWorker(state, [&state](weft::Evented& io) {
+    while (state.KeepRunningBatch(kYields)) {
+      auto first = weft::Async(io, YieldOften);
+      auto second = weft::Async(io, YieldOften);
+      first.Await(io);
+      second.Await(io);
+    }
+  });
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(FiberSwitch);
+
+// The same between two places in the code, where the processor mispredicts the
+// return from the switch.
+void FiberSwitchElsewhere(benchmark::State& state) {
   OnOneWorker(state, [&state](weft::Evented& io) {
     bool stop = false;
     auto other = weft::Async(io, [&stop](weft::Evented& own) {
@@ -64,7 +86,7 @@ void FiberSwitch(benchmark::State& state) {
   });
   state.SetItemsProcessed(2 * state.iterations());
 }
-BENCHMARK(FiberSwitch);
+BENCHMARK(FiberSwitchElsewhere);
 
 void SpawnAndAwait(benchmark::State& state) {
   OnOneWorker(state, [&state](weft::Evented& io) {

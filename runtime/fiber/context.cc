@@ -11,6 +11,7 @@ Context::Context()
     : thread_{.exceptions =
                   reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals()),
               .error = &errno},
+      started_(true),
       tsan_fiber_(TsanCurrentFiber()) {}
 
 Context::Context(void* stack_bottom, size_t stack_size, Entry entry,
@@ -40,10 +41,17 @@ void Context::SwitchToForGood(Context& to) {
   std::abort();
 }
 
+// Returns to where the flow that is resumed had called the switch.
+boost::context::detail::transfer_t Context::Land(
+    boost::context::detail::transfer_t transfer) {
+  return transfer;
+}
+
 void Context::Start(boost::context::detail::transfer_t transfer) {
   auto& from = *static_cast<Context*>(transfer.data);
   from.stopped_at_ = transfer.fctx;
   Context& self = *from.target_;
+  self.started_ = true;
   AsanFinishSwitch(self.asan_stack_, from.asan_stack_);
   self.thread_ = from.thread_;
   *self.thread_.exceptions = {};

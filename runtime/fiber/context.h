@@ -64,10 +64,13 @@ class Context {
   };
 
   [[noreturn]] static void Start(boost::context::detail::transfer_t transfer);
+  static boost::context::detail::transfer_t Land(
+      boost::context::detail::transfer_t transfer);
   void Jump(Context& to, bool last);
 
   ThreadState thread_;
   boost::context::detail::fcontext_t stopped_at_ = nullptr;
+  bool started_ = false;
   Context* target_ = nullptr;
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
@@ -93,8 +96,14 @@ inline void Context::Jump(Context& to, bool last) {
   target_ = &to;
   AsanStartSwitch(asan_stack_, to.asan_stack_, last);
   TsanSwitch(to.tsan_fiber_);
+  // A flow that was stopped here goes on by a return from Land, and so takes
+  // the call from this line off the processor's stack of predicted returns. A
+  // plain jump leaves it there, and every return up to the user's code would
+  // be predicted one off.
   const boost::context::detail::transfer_t transfer =
-      boost::context::detail::jump_fcontext(to.stopped_at_, this);
+      to.started_
+          ? boost::context::detail::ontop_fcontext(to.stopped_at_, this, &Land)
+          : boost::context::detail::jump_fcontext(to.stopped_at_, this);
   // On the stack of this flow again.
   auto& from = *static_cast<Context*>(transfer.data);
   from.stopped_at_ = transfer.fctx;

@@ -85,7 +85,9 @@ inline void* TsanCurrentFiber() {
 #endif
 }
 
-inline void TsanSwitch([[maybe_unused]] void* to) {
+// Inlined without optimisation, too: else the entry of this function would be
+// noted for one fiber and its exit for the other.
+[[gnu::always_inline]] inline void TsanSwitch([[maybe_unused]] void* to) {
 #if defined(WEFT_TSAN)
   __tsan_switch_to_fiber(to, 0);
 #endif
