@@ -177,7 +177,8 @@ ExploreResult Exploration::Explore(Strategy& strategy) {
   while (result_.schedules < options_.schedules &&
          (result_.schedules == 0 || !limited ||
           internal::KernelMonotonicNow() < end)) {
-    const uint64_t seed = DeriveSeed(options_.seed, result_.schedules);
+    const uint64_t seed = DeriveSeed(
+        options_.seed, strategy.repeats_random() ? 0 : result_.schedules);
     if (!strategy.Begin(seed)) {
       result_.complete = strategy.complete();
       break;

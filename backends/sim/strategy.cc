@@ -15,19 +15,46 @@
 namespace weft::sim {
 namespace {
 
+// In every second schedule, who starts tasks goes on until it waits for
+// something, as on a backend with one worker. A walk that may leave it after
+// each start gives the first tasks a lead that the last ones hardly make up.
+class StartsTogether {
+ public:
+  void Begin(Rng& rng) { together_ = rng.Below(2) == 0; }
+  bool Stays(const Decision& decision) const {
+    return together_ && decision.kind == PointKind::kSpawn;
+  }
+
+ private:
+  bool together_ = false;
+};
+
 class RandomWalk final : public Strategy {
  public:
+  // Whoever runs goes on, if it can, in `stay` of kWhole cases, and else who
+  // runs is drawn. With 0 a task is interrupted all the time, also inside of
+  // primitives; with much, locks are seldom contended.
+  explicit RandomWalk(uint32_t stay) : stay_(stay) {}
+  static constexpr uint32_t kWhole = 8;
+
   bool Begin(uint64_t seed) override {
     rng_ = Rng(seed);
+    starts_.Begin(rng_);
     return true;
   }
   uint32_t Pick(const Decision& decision) override {
+    if (starts_.Stays(decision)) return decision.current;
+    if (stay_ > 0 && decision.current_can_go_on && rng_.Below(kWhole) < stay_) {
+      return decision.current;
+    }
     const auto count = static_cast<uint32_t>(decision.candidates.size());
     return decision.candidates[rng_.Below(count)];
   }
 
  private:
+  const uint32_t stay_;
   Rng rng_{0};
+  StartsTogether starts_;
 };
 
 // Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the task
@@ -172,10 +199,12 @@ class RoundRobin final : public Strategy {
   uint64_t left_ = 0;
 };
 
+constexpr uint32_t kSticky = 7;
+
 class Portfolio final : public Strategy {
  public:
   bool Begin(uint64_t seed) override {
-    current_ = schedules_ == 0 ? 0 : 1 + (schedules_ - 1) % (kParts - 1);
+    current_ = schedules_ == 0 ? 0 : kTurns[schedules_ % kTurns.size()];
     ++schedules_;
     return parts_[current_]->Begin(seed);
   }
@@ -183,15 +212,18 @@ class Portfolio final : public Strategy {
     return parts_[current_]->Pick(decision);
   }
   void End(const Summary& summary) override {
-    for (const auto& part : parts_) part->End(summary);
+    // Schedules of the others have other lengths than its own.
+    parts_[current_]->End(summary);
   }
 
  private:
-  static constexpr size_t kParts = 4;
+  // Indices into parts_, of all schedules but the first.
+  static constexpr std::array<size_t, 4> kTurns = {1, 2, 3, 4};
 
-  const std::array<std::unique_ptr<Strategy>, kParts> parts_ = {
-      std::make_unique<RoundRobin>(), std::make_unique<RandomWalk>(),
-      std::make_unique<Pct>(std::nullopt), std::make_unique<Uniform>()};
+  const std::array<std::unique_ptr<Strategy>, 5> parts_ = {
+      std::make_unique<RoundRobin>(), std::make_unique<RandomWalk>(0),
+      std::make_unique<Pct>(std::nullopt),
+      std::make_unique<RandomWalk>(kSticky), std::make_unique<Uniform>()};
   uint64_t schedules_ = 0;
   size_t current_ = 0;
 };
@@ -213,14 +245,15 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(std::string_view name) {
   if (right && base == "exhaustive") {
     return std::make_unique<Exhaustive>(number);
   }
-  if (name == "random") return std::make_unique<RandomWalk>();
+  if (name == "random") return std::make_unique<RandomWalk>(0);
+  if (name == "sticky") return std::make_unique<RandomWalk>(kSticky);
   if (name == "uniform") return std::make_unique<Uniform>();
   if (name == "roundrobin") return std::make_unique<RoundRobin>();
   if (name == "portfolio") return std::make_unique<Portfolio>();
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no strategy '", absl::string_view(name.data(), name.size()),
-      "'; there are portfolio, random, pct, pct<depth>, uniform, roundrobin, "
-      "exhaustive, exhaustive<preemptions>"));
+      "'; there are portfolio, random, sticky, pct, pct<depth>, uniform, "
+      "roundrobin, exhaustive, exhaustive<preemptions>"));
 }
 
 }  // namespace weft::sim

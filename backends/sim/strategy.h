@@ -75,7 +75,11 @@ class Strategy {
   static constexpr uint32_t kRefuse = UINT32_MAX;
   virtual std::string refusal() const { return {}; }
 
-  // What came of a schedule, whoever decided in it.
+  // True: what the tasks draw from their Sim has to be the same in every
+  // schedule, for the choices are counted and not drawn.
+  virtual bool repeats_random() const { return false; }
+
+  // What came of a schedule that this strategy has begun.
   struct Summary {
     std::span<const TaskProgress> tasks;
     uint64_t decisions = 0;
@@ -90,7 +94,9 @@ class Strategy {
 };
 
 // A strategy by its name; INVALID_ARGUMENT names those there are:
-//   random          each candidate is as likely as any other
+//   random          each candidate is as likely as any other; in every second
+//                   schedule a task that starts others goes on first
+//   sticky          random, but who runs goes on with a probability of 7/8
 //   pct, pct<d>     priorities that change at d-1 random moments, so that a
 //                   bug that needs d ordered events is found with a known
 //                   probability; without a number, d is drawn from 2 to 5
@@ -98,9 +104,11 @@ class Strategy {
 //                   schedules before tell how much each task has to do
 //   roundrobin      each task in turn, for a number of points that grows by
 //                   one with each schedule
-//   exhaustive      every schedule, once each
+//   exhaustive      every schedule, once each; what Random returns is the same
+//                   in all of them, and changes with the seed
 //   exhaustive<p>   every schedule with at most p preemptions
-//   portfolio       roundrobin once, then random, pct and uniform in turn
+//   portfolio       roundrobin once, then random, pct, sticky and uniform in
+//                   turn
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(std::string_view name);
 
 }  // namespace weft::sim

@@ -1,5 +1,6 @@
 #include "weft/sync/internal/wait_status.h"
 
+#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/status.h"
 
@@ -23,6 +24,9 @@ absl::Status WaitStatus(const Task& task, WakeReason reason, const char* what) {
 absl::Status CheckScopes(const Task& task, const char* what) {
   const Interruption interruption = task.GiveUp();
   if (interruption == Interruption::kNone) return absl::OkStatus();
+  // Or a loop that takes the error for a reason to try again would never come
+  // to a point at which an explorer can end it.
+  ReachCancelPoint();
   return InterruptionStatus(interruption, what);
 }
 

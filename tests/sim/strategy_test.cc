@@ -16,9 +16,10 @@ using internal::ExploredAtomic;
 
 class StrategyTest : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(All, StrategyTest,
-                         ::testing::Values("portfolio", "random", "pct", "pct2",
-                                           "pct3", "uniform", "roundrobin",
-                                           "exhaustive", "exhaustive1"));
+                         ::testing::Values("portfolio", "random", "sticky",
+                                           "pct", "pct2", "pct3", "uniform",
+                                           "roundrobin", "exhaustive",
+                                           "exhaustive1"));
 
 TEST_P(StrategyTest, FindsALostUpdate) {
   const ExploreResult result =
@@ -154,6 +155,14 @@ TEST(ExhaustiveTest, KeepsTheBoundOnPreemptions) {
     EXPECT_EQ(result.schedules, Model(4, bound).Count()) << bound;
     EXPECT_EQ(result.distinct, result.schedules);
   }
+}
+
+TEST(ExhaustiveTest, TasksMayDrawRandomNumbers) {
+  const ExploreResult result = FindFailure(
+      {.schedules = 100'000, .strategy = "exhaustive"},
+      [](Sim& io) { CountedProgram(io, static_cast<int>(io.Random() % 3)); });
+  EXPECT_TRUE(result.ok()) << result.report;
+  EXPECT_TRUE(result.complete);
 }
 
 TEST(ExhaustiveTest, IsNotCompleteIfItWasStopped) {

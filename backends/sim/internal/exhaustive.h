@@ -35,6 +35,7 @@ class Exhaustive final : public Strategy {
   bool Begin(uint64_t seed) override;
   uint32_t Pick(const Decision& decision) override;
   std::string refusal() const override;
+  bool repeats_random() const override { return true; }
   void End(const Summary& summary) override;
   bool complete() const override {
     return exhausted_ && !incomplete_ && !changed_;
