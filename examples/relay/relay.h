@@ -51,7 +51,10 @@ class Relay {
       return StopUnlessOk(sequencer_.Run(io));
     });
     if (!sequencing.ok()) return sequencing.status();
-    if (!StartService(io, service, subscribers)) return service.Await(io);
+    if (!StartService(io, service, subscribers)) {
+      service.Cancel();
+      return service.Await(io);
+    }
 
     upstreams_.Follow(io);
     // Nothing more comes in. What did is logged, and subscribers get the rest

@@ -39,6 +39,7 @@ class Service {
     weft::TaskGroup<B> aside(io);
     if (!aside.Spawn({.name = "signals"}, [&] { AwaitSignal(io); }) ||
         !aside.Spawn({.name = "sampler"}, [&] { SampleThreads(io); })) {
+      aside.Cancel();
       return aside.Await(io);
     }
     // Who connects from now on waits in the kernel until the relay accepts.
