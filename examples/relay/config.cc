@@ -37,6 +37,8 @@ absl::StatusOr<Config> ReadConfig(int argc, char** argv) {
        {"subscriber_buffer", "bytes in the send buffer of a subscriber",
         SetNumber(config.subscriber_buffer, 4096, 1 << 30)},
        {"health", "where to listen for GET /health", SetAddress(config.health)},
+       {"fault_reports", "how many faults to tell of on standard error",
+        SetNumber(config.fault_reports, 0, 1e9)},
        {"stop_within", "how long the relay may take to stop",
         SetDuration(config.stop_within)}});
   absl::Status status = ParseFlags(argc, argv, flags);

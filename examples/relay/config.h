@@ -35,6 +35,8 @@ struct Config {
 
   weft::net::SocketAddress health = weft::net::SocketAddress::Loopback(0);
 
+  uint64_t fault_reports = 20;  // faults to tell of; then they only count
+
   // How long the relay may take to stop. Subscribers that do not have the rest
   // by then are cut off.
   weft::Duration stop_within = std::chrono::seconds(10);

@@ -8,8 +8,6 @@
 namespace relay {
 namespace {
 
-constexpr uint64_t kMostReports = 20;
-
 bool WasConnected(const absl::Status& status) {
   const int error = weft::Errno(status);
   return error == ECONNRESET || error == EPIPE;
@@ -46,8 +44,8 @@ Fault ConnectFaultOf(const absl::Status& status) {
 void Counters::Report(Fault fault, const std::string& message) {
   faults_[static_cast<size_t>(fault)].fetch_add(1, std::memory_order_relaxed);
   const uint64_t count = fault_count();
-  if (count <= kMostReports) Complain(message);
-  if (count == kMostReports) Complain("more faults are counted only");
+  if (count <= most_reports_) Complain(message);
+  if (count == most_reports_) Complain("more faults are counted only");
 }
 
 void Counters::AddTo(JsonObject& object) const {

@@ -38,6 +38,9 @@ Fault ConnectFaultOf(const absl::Status& status);
 
 class Counters {
  public:
+  // Tells of the first `most_reports` faults.
+  explicit Counters(uint64_t most_reports) : most_reports_(most_reports) {}
+
   std::atomic<uint64_t> connect_attempts{0};  // to upstreams
   std::atomic<uint64_t> connected{0};         // upstreams that ever were
   std::atomic<uint64_t> connected_now{0};     // upstreams
@@ -60,6 +63,7 @@ class Counters {
     return faults_[static_cast<size_t>(fault)].load(std::memory_order_relaxed);
   }
 
+  const uint64_t most_reports_;
   std::array<std::atomic<uint64_t>, kFaultNames.size()> faults_{};
 };
 

@@ -1,6 +1,9 @@
 #include "weft/examples/relay/doors.h"
 
+#include <memory>
 #include <utility>
+
+#include "weft/examples/relay/log_file.h"
 
 namespace relay {
 
@@ -11,7 +14,8 @@ absl::StatusOr<Doors> OpenDoors(weft::Io& io, const Config& config) {
   if (!subscribers.ok()) return subscribers.status();
   auto health = weft::net::TcpListener::Bind(io, config.health);
   if (!health.ok()) return health.status();
-  return Doors{*std::move(log), *std::move(subscribers), *std::move(health)};
+  return Doors{std::make_unique<LogFile>(*std::move(log)),
+               *std::move(subscribers), *std::move(health)};
 }
 
 }  // namespace relay

@@ -2,16 +2,18 @@
 #ifndef WEFT_EXAMPLES_RELAY_DOORS_H_
 #define WEFT_EXAMPLES_RELAY_DOORS_H_
 
+#include <memory>
+
 #include "absl/status/statusor.h"
 #include "weft/examples/relay/config.h"
-#include "weft/examples/relay/log_file.h"
+#include "weft/examples/relay/log.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/runtime/io.h"
 
 namespace relay {
 
 struct Doors {
-  LogFile log;
+  std::unique_ptr<Log> log;
   weft::net::TcpListener subscribers;
   weft::net::TcpListener health;
 };

@@ -1,4 +1,4 @@
-// LogFile: the frames of all events, in their order.
+// LogFile: the log as a file.
 #ifndef WEFT_EXAMPLES_RELAY_LOG_FILE_H_
 #define WEFT_EXAMPLES_RELAY_LOG_FILE_H_
 
@@ -8,20 +8,19 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/examples/relay/log.h"
 #include "weft/net/descriptor.h"
 #include "weft/runtime/io.h"
 
 namespace relay {
 
-class LogFile {
+class LogFile final : public Log {
  public:
   // Makes the file, or goes on at its end. Does not wait for a task.
   static absl::StatusOr<LogFile> Open(const std::string& path);
 
-  // Adds whole frames at the end.
-  absl::Status Append(weft::Io& io, std::string_view frames);
-  // Makes what was appended durable.
-  absl::Status Sync(weft::Io& io);
+  absl::Status Append(weft::Io& io, std::string_view frames) override;
+  absl::Status Sync(weft::Io& io) override;
 
  private:
   LogFile(std::string path, weft::net::Descriptor descriptor)

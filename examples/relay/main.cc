@@ -12,7 +12,7 @@
 #include "weft/examples/relay/doors.h"
 #include "weft/examples/relay/output.h"
 #include "weft/examples/relay/process.h"
-#include "weft/examples/relay/relay.h"
+#include "weft/examples/relay/service.h"
 #include "weft/examples/relay/stop_signals.h"
 
 namespace relay {
@@ -35,9 +35,9 @@ int Serve(B& io, const Config& config, StopSignals& signals) {
     Complain(doors.status());
     return kExitUsage;
   }
-  Relay<B> relay(io, config, *std::move(doors), signals);
-  absl::Status status = relay.Run(io);
-  status.Update(PrintLine(io, relay.figures(io).text()));
+  Service<B> service(io, config, *std::move(doors), signals);
+  absl::Status status = service.Run(io);
+  status.Update(PrintLine(io, service.figures(io).text()));
   if (status.ok()) return 0;
   Complain(status);
   return kExitFailure;

@@ -1,19 +1,16 @@
-// Relay: all of it, put together. The only thing that depends on the backend
-// is the type B; which one that is, a flag decides.
+// Relay: all of it, put together, but for what has to do with the process,
+// which is in service.h. The only thing that depends on the backend is the type
+// B; which one that is, a flag decides.
 //
 //   upstreams --events--> sequencer --> log, then fan-out --queue--> subscriber
 //                                                         --queue--> subscriber
 #ifndef WEFT_EXAMPLES_RELAY_RELAY_H_
 #define WEFT_EXAMPLES_RELAY_RELAY_H_
 
-#include <algorithm>
-#include <chrono>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/status/statusor.h"
-#include "absl/strings/str_cat.h"
 #include "weft/examples/relay/accept.h"
 #include "weft/examples/relay/config.h"
 #include "weft/examples/relay/counters.h"
@@ -23,10 +20,7 @@
 #include "weft/examples/relay/health.h"
 #include "weft/examples/relay/json.h"
 #include "weft/examples/relay/log_marks.h"
-#include "weft/examples/relay/output.h"
-#include "weft/examples/relay/process.h"
 #include "weft/examples/relay/sequencer.h"
-#include "weft/examples/relay/stop_signals.h"
 #include "weft/examples/relay/upstreams.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/scope.h"
@@ -37,17 +31,17 @@ namespace relay {
 template <weft::Backend B>
 class Relay {
  public:
-  Relay(B& io, const Config& config, Doors doors, StopSignals& signals)
+  Relay(B& io, const Config& config, Doors doors)
       : config_(config),
         doors_(std::move(doors)),
-        signals_(signals),
+        counters_(config.fault_reports),
         log_marks_(config.upstreams),
         events_(config.event_queue),
         fan_out_(config.subscriber_queue),
-        sequencer_(events_, doors_.log, log_marks_, fan_out_, counters_),
+        sequencer_(events_, *doors_.log, log_marks_, fan_out_, counters_),
         upstreams_(io, config, counters_, log_marks_, events_) {}
 
-  // Runs until all upstreams have ended or a signal comes, then delivers what
+  // Runs until all upstreams have ended or Stop is called, then delivers what
   // is on its way, for which it takes at most `stop_within`. Returns an error
   // if the work could not be done.
   absl::Status Run(B& io) {
@@ -57,8 +51,10 @@ class Relay {
       return StopUnlessOk(sequencer_.Run(io));
     });
     if (!sequencing.ok()) return sequencing.status();
-    if (!StartService(io, service, subscribers)) return service.Await(io);
-    if (absl::Status status = PrintReady(io); !status.ok()) return status;
+    if (!StartService(io, service, subscribers)) {
+      service.Cancel();
+      return service.Await(io);
+    }
 
     upstreams_.Follow(io);
     // Nothing more comes in. What did is logged, and subscribers get the rest
@@ -73,19 +69,15 @@ class Relay {
     return status;
   }
 
-  // The figures of the whole run; after it.
-  JsonObject figures(B& io) {
-    const Usage usage = ReadUsage();
-    const weft::Description self = io.Describe();
+  // Takes no more events. Does not block. Any task.
+  void Stop() { upstreams_.Cancel(); }
+
+  const Counters& counters() const { return counters_; }
+  FanOutFigures fan_out_figures(B& io) { return fan_out_.figures(io); }
+
+  // Adds the figures of the whole run; after it.
+  void AddTo(B& io, JsonObject& object) {
     const FanOutFigures fan_out = fan_out_.figures(io);
-    const uint64_t logged = counters_.logged.load();
-    JsonObject object;
-    object.Add("backend", self.backend)
-        .Add("driver", self.driver)
-        .Add("threads", peak_threads_)
-        .Add("rss_kib", usage.peak_rss_kib)
-        .Add("cpu_us_per_event",
-             logged == 0 ? 0.0 : usage.cpu_us / static_cast<double>(logged));
     counters_.AddTo(object);
     object.Add("delivered", fan_out.delivered)
         .Add("slow_subscribers_cut", fan_out.cut)
@@ -93,38 +85,21 @@ class Relay {
         .Add("connection_faults", counters_.faults())
         .Add("peak_event_queue", events_.peak_size())
         .Add("peak_subscriber_queue", fan_out.peak_queue);
-    return object;
   }
 
  private:
   // For what the relay cannot do without.
   absl::Status StopUnlessOk(absl::Status status) {
-    if (!status.ok()) upstreams_.Cancel();
+    if (!status.ok()) Stop();
     return status;
   }
 
   // Starts what runs beside the upstreams as long as the relay does.
   bool StartService(B& io, weft::TaskGroup<B>& service,
                     weft::TaskGroup<B>& subscribers) {
-    return service.Spawn({.name = "signals"}, [&] { AwaitSignal(io); }) &&
-           service.Spawn({.name = "sampler"}, [&] { SampleThreads(io); }) &&
-           service.Spawn({.name = "subscribers"},
-                         [&] { return AcceptSubscribers(io, subscribers); }) &&
-           service.Spawn({.name = "health"}, [&] { return AcceptHealth(io); });
-  }
-
-  void AwaitSignal(B& io) {
-    const absl::StatusOr<int> signal = signals_.Wait(io);
-    if (absl::IsCancelled(signal.status())) return;
-    Complain(signal.ok() ? absl::StrCat("stops at signal ", *signal)
-                         : std::string(signal.status().message()));
-    upstreams_.Cancel();
-  }
-
-  void SampleThreads(B& io) {
-    do {
-      peak_threads_ = std::max(peak_threads_, ReadUsage().threads);
-    } while (weft::Sleep(io, std::chrono::milliseconds(100)).ok());
+    return service.Spawn({.name = "subscribers"}, [&] {
+      return AcceptSubscribers(io, subscribers);
+    }) && service.Spawn({.name = "health"}, [&] { return AcceptHealth(io); });
   }
 
   absl::Status AcceptSubscribers(B& io, weft::TaskGroup<B>& subscribers) {
@@ -163,23 +138,14 @@ class Relay {
         .text();
   }
 
-  absl::Status PrintReady(B& io) {
-    return PrintLine(
-        io, absl::StrCat("subscribers ",
-                         doors_.subscribers.local_address().ToString(),
-                         " health ", doors_.health.local_address().ToString()));
-  }
-
   const Config& config_;
   Doors doors_;
-  StopSignals& signals_;
   Counters counters_;
   LogMarks log_marks_;
   weft::Channel<Message, B> events_;
   FanOut<B> fan_out_;
   Sequencer<B> sequencer_;
   Upstreams<B> upstreams_;
-  uint64_t peak_threads_ = 0;  // of the sampler, until it has ended
 };
 
 }  // namespace relay

@@ -15,7 +15,7 @@
 #include "weft/examples/relay/counters.h"
 #include "weft/examples/relay/fan_out.h"
 #include "weft/examples/relay/frame.h"
-#include "weft/examples/relay/log_file.h"
+#include "weft/examples/relay/log.h"
 #include "weft/examples/relay/log_marks.h"
 #include "weft/sync/channel.h"
 
@@ -24,8 +24,8 @@ namespace relay {
 template <weft::Backend B>
 class Sequencer {
  public:
-  Sequencer(weft::Channel<Message, B>& events, LogFile& log,
-            LogMarks& log_marks, FanOut<B>& fan_out, Counters& counters)
+  Sequencer(weft::Channel<Message, B>& events, Log& log, LogMarks& log_marks,
+            FanOut<B>& fan_out, Counters& counters)
       : events_(events),
         log_(log),
         log_marks_(log_marks),
@@ -82,7 +82,7 @@ class Sequencer {
   }
 
   weft::Channel<Message, B>& events_;
-  LogFile& log_;
+  Log& log_;
   LogMarks& log_marks_;
   FanOut<B>& fan_out_;
   Counters& counters_;
