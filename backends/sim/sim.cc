@@ -89,7 +89,7 @@ absl::Status Sim::RunToEnd(Task& root) {
   const absl::Cleanup ran = [this] {
     running_.store(false, std::memory_order_release);
   };
-  const uint64_t seed = sim::DeriveSeed(seed_, runs_++);
+  const uint64_t seed = internal::DeriveSeed(seed_, runs_++);
   if (!strategy_->Begin(seed)) {
     return absl::OutOfRangeError(
         "the strategy of this Sim has no schedule left");
