@@ -49,8 +49,12 @@ class Config:
 
 
 CONFIGS = {
-    "gcc": Config("g++", ["-Dwerror=true"]),
-    "clang": Config("clang++-14", ["-Dwerror=true"], skip=SOURCE_SUITES),
+    # Optimising the tests less and short debug information build faster.
+    "gcc": Config("g++", ["-Dwerror=true", "-Dtest_optimization=1",
+                          "-Dcpp_args=-g1"]),
+    "clang": Config("clang++-14",
+                    ["-Dwerror=true", "-Dtest_optimization=0"],
+                    skip=SOURCE_SUITES),
     "clang16": Config("clang++-16", ["-Dwerror=true"], skip=SOURCE_SUITES),
     "asan": Config(
         "clang++-14",

@@ -52,7 +52,7 @@ struct ExploreOptions {
   // schedule is run in any case.
   Duration time = Duration(0);
   // The token of a failure: runs that schedule only.
-  std::string replay;
+  std::string replay = {};
   // What goes wrong, apart from the order of things. One by one, `schedules`
   // counts those with a fault, too.
   FaultOptions faults = {};
