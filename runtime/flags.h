@@ -14,8 +14,9 @@ namespace weft {
 
 // Options::FromEnvironment, overridden by the flags that were given:
 // --weft_backend, --weft_driver, --weft_workers, --weft_stack_size,
-// --weft_max_tasks, --weft_ring_entries, --weft_idle_thread_timeout, with the
-// values that options.h describes. An impossible value is kept in `error`.
+// --weft_max_tasks, --weft_ring_entries, --weft_idle_thread_timeout,
+// --weft_perturb_seed, with the values that options.h describes. An impossible
+// value is kept in `error`.
 Options OptionsFromFlags();
 
 }  // namespace weft

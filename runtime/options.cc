@@ -148,10 +148,11 @@ absl::Status Options::Set(std::string_view name, std::string_view value) {
   if (name == "idle_thread_timeout") {
     return SetDuration(name, value, idle_thread_timeout);
   }
+  if (name == "perturb_seed") return SetNumber(name, value, perturb_seed);
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no option '", View(name),
       "'; there are backend, driver, workers, stack_size, max_tasks, "
-      "ring_entries, idle_thread_timeout"));
+      "ring_entries, idle_thread_timeout, perturb_seed"));
 }
 
 absl::Status Options::Validate() const {

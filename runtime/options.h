@@ -55,6 +55,12 @@ struct Options {
   // next task before it ends, such as `500ms` or `1m`. Default: 5 s.
   std::optional<Duration> idle_thread_timeout = std::nullopt;
 
+  // WEFT_PERTURB_SEED, Evented only, for tests: workers pick among ready
+  // fibers at random, delay some for a few turns and let tasks that are about
+  // to wait yield first. The seed is where the random numbers come from; 0 is
+  // off. Default: 0.
+  std::optional<uint64_t> perturb_seed = std::nullopt;
+
   // The first error found while filling the options; Run and Create return
   // it.
   absl::Status error = absl::OkStatus();

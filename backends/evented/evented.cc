@@ -69,7 +69,8 @@ Evented::Evented(const Options& options)
                   options.ring_entries.value_or(kDefaultRingEntries),
               .stack_size = options.stack_size.value_or(kDefaultStackSize),
               .max_tasks = options.max_tasks.value_or(
-                  std::numeric_limits<uint32_t>::max())})) {}
+                  std::numeric_limits<uint32_t>::max()),
+              .perturb_seed = options.perturb_seed.value_or(0)})) {}
 
 Evented::~Evented() { RefuseOnWorker("~Evented"); }
 

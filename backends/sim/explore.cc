@@ -124,7 +124,7 @@ ExploreResult Exploration::ExploreFaults() {
            (limited && internal::KernelMonotonicNow() >= end);
   };
   for (uint64_t round = 0; result_.schedules == 0 || !enough(); ++round) {
-    const uint64_t seed = DeriveSeed(options_.seed, round);
+    const uint64_t seed = internal::DeriveSeed(options_.seed, round);
     // The same schedule, up to the fault, each time: so a new strategy that
     // has learned nothing. First one without switches, which is the easiest
     // to read.
@@ -177,7 +177,7 @@ ExploreResult Exploration::Explore(Strategy& strategy) {
   while (result_.schedules < options_.schedules &&
          (result_.schedules == 0 || !limited ||
           internal::KernelMonotonicNow() < end)) {
-    const uint64_t seed = DeriveSeed(
+    const uint64_t seed = internal::DeriveSeed(
         options_.seed, strategy.repeats_random() ? 0 : result_.schedules);
     if (!strategy.Begin(seed)) {
       result_.complete = strategy.complete();

@@ -44,7 +44,8 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
        {std::pair("driver", options.driver.has_value()),
         {"workers", options.workers.has_value()},
         {"ring_entries", options.ring_entries.has_value()},
-        {"idle_thread_timeout", options.idle_thread_timeout.has_value()}}) {
+        {"idle_thread_timeout", options.idle_thread_timeout.has_value()},
+        {"perturb_seed", options.perturb_seed.has_value()}}) {
     if (!given) continue;
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("option ", name, ": does not apply to the sim backend")));
@@ -89,7 +90,7 @@ absl::Status Sim::RunToEnd(Task& root) {
   const absl::Cleanup ran = [this] {
     running_.store(false, std::memory_order_release);
   };
-  const uint64_t seed = sim::DeriveSeed(seed_, runs_++);
+  const uint64_t seed = internal::DeriveSeed(seed_, runs_++);
   if (!strategy_->Begin(seed)) {
     return absl::OutOfRangeError(
         "the strategy of this Sim has no schedule left");

@@ -10,7 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/exhaustive.h"
-#include "weft/backends/sim/internal/rng.h"
+#include "weft/runtime/internal/rng.h"
 
 namespace weft::sim {
 namespace {
@@ -20,7 +20,7 @@ namespace {
 // each start gives the first tasks a lead that the last ones hardly make up.
 class StartsTogether {
  public:
-  void Begin(Rng& rng) { together_ = rng.Below(2) == 0; }
+  void Begin(internal::Rng& rng) { together_ = rng.Below(2) == 0; }
   bool Stays(const Decision& decision) const {
     return together_ && decision.kind == PointKind::kSpawn;
   }
@@ -38,7 +38,7 @@ class RandomWalk final : public Strategy {
   static constexpr uint32_t kWhole = 8;
 
   bool Begin(uint64_t seed) override {
-    rng_ = Rng(seed);
+    rng_ = internal::Rng(seed);
     starts_.Begin(rng_);
     return true;
   }
@@ -53,7 +53,7 @@ class RandomWalk final : public Strategy {
 
  private:
   const uint32_t stay_;
-  Rng rng_{0};
+  internal::Rng rng_{0};
   StartsTogether starts_;
 };
 
@@ -66,7 +66,7 @@ class Pct final : public Strategy {
   explicit Pct(std::optional<uint32_t> depth) : depth_(depth) {}
 
   bool Begin(uint64_t seed) override {
-    rng_ = Rng(seed);
+    rng_ = internal::Rng(seed);
     priorities_.clear();
     lowest_ = 0;
     decisions_ = 0;
@@ -114,7 +114,7 @@ class Pct final : public Strategy {
   static constexpr uint64_t kMostExpected = 1u << 30;
 
   const std::optional<uint32_t> depth_;
-  Rng rng_{0};
+  internal::Rng rng_{0};
   uint32_t expected_decisions_ = 16;
   std::vector<int64_t> priorities_;  // by number of task
   int64_t lowest_ = 0;
@@ -128,7 +128,7 @@ class Pct final : public Strategy {
 class Uniform final : public Strategy {
  public:
   bool Begin(uint64_t seed) override {
-    rng_ = Rng(seed);
+    rng_ = internal::Rng(seed);
     return true;
   }
 
@@ -175,7 +175,7 @@ class Uniform final : public Strategy {
     }
   }
 
-  Rng rng_{0};
+  internal::Rng rng_{0};
   std::vector<TaskProgress> expected_;
   std::vector<uint64_t> left_;
   std::vector<uint64_t> extra_;  // all zero between calls

@@ -77,6 +77,7 @@ std::vector<Flag> WeftFlags(weft::Options& options) {
       {"max_tasks", "how many tasks may exist at once"},
       {"ring_entries", "entries of a submission queue (evented)"},
       {"idle_thread_timeout", "how long a thread stays idle (threaded)"},
+      {"perturb_seed", "shake the order of fibers from this seed (evented)"},
   };
   std::vector<Flag> flags;
   for (const auto& [name, help] : names) {

@@ -21,6 +21,7 @@
 #include <signal.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -95,6 +96,19 @@ struct EventedUring2 : EventedUring {
   static Options options() { return EventedOptions(DriverKind::kUring, 2); }
 };
 
+// Its order of fibers is drawn, in each instance from another seed; the seeds
+// are the same in every run of a test.
+struct EventedPerturbed : EventedUring {
+  static constexpr const char* kName = "EventedPerturbed";
+  static constexpr bool kOneWorker = false;
+  static Options options() {
+    static std::atomic<uint64_t> instances{0};
+    Options options = EventedOptions(DriverKind::kUring, 2);
+    options.perturb_seed = 1 + instances.fetch_add(1);
+    return options;
+  }
+};
+
 // Every access to a primitive is a scheduling point, and what RunOn can run
 // again it runs in many schedules.
 struct SimConfig {
@@ -126,6 +140,10 @@ class ConfigLists {
 // The one list of all backends and drivers: a new one is added here.
 using Configured =
     ConfigLists<ThreadedConfig, EventedUring1, EventedUring2, SimConfig>;
+
+// The same and EventedPerturbed, for suites in which the order matters most.
+using PerturbedToo = ConfigLists<ThreadedConfig, EventedUring1, EventedUring2,
+                                 EventedPerturbed, SimConfig>;
 
 // For what is said in terms of tasks, scopes and primitives alone.
 using Backends = Configured::All;

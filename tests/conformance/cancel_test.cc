@@ -26,7 +26,8 @@ using testing::WaitWatch;
 
 template <class Config>
 class CancelTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(CancelTest, testing::KernelBackends, testing::BackendNames);
+TYPED_TEST_SUITE(CancelTest, testing::PerturbedToo::Kernel,
+                 testing::BackendNames);
 
 // Nothing is performed for a task that was cancelled before.
 TYPED_TEST(CancelTest, OperationInACancelledScopeHasNoEffect) {

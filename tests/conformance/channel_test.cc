@@ -27,12 +27,13 @@ using namespace std::chrono_literals;
 
 template <class Config>
 class ChannelTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(ChannelTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(ChannelTest, testing::PerturbedToo::All,
+                 testing::BackendNames);
 
 // What needs the kernel or threads of the host program.
 template <class Config>
 using ChannelKernelTest = ChannelTest<Config>;
-TYPED_TEST_SUITE(ChannelKernelTest, testing::KernelBackends,
+TYPED_TEST_SUITE(ChannelKernelTest, testing::PerturbedToo::Kernel,
                  testing::BackendNames);
 
 TYPED_TEST(ChannelTest, KeepsValuesInOrderUpToItsCapacity) {

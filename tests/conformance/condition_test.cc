@@ -26,12 +26,13 @@ using namespace std::chrono_literals;
 
 template <class Config>
 class ConditionTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(ConditionTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(ConditionTest, testing::PerturbedToo::All,
+                 testing::BackendNames);
 
 // What needs the kernel or threads of the host program.
 template <class Config>
 using ConditionKernelTest = ConditionTest<Config>;
-TYPED_TEST_SUITE(ConditionKernelTest, testing::KernelBackends,
+TYPED_TEST_SUITE(ConditionKernelTest, testing::PerturbedToo::Kernel,
                  testing::BackendNames);
 
 // The use that the header shows.

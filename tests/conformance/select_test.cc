@@ -26,7 +26,7 @@ using namespace std::chrono_literals;
 
 template <class Config>
 class SelectTest : public testing::ConformanceTest<Config> {};
-TYPED_TEST_SUITE(SelectTest, testing::Backends, testing::BackendNames);
+TYPED_TEST_SUITE(SelectTest, testing::PerturbedToo::All, testing::BackendNames);
 
 const auto ignore = [](auto&&) {};
 const auto expect_ok = [](const auto& result) { EXPECT_TRUE(result.ok()); };

@@ -60,6 +60,7 @@ TEST_F(OptionsTest, DefaultsSetNothing) {
   EXPECT_FALSE(options.max_tasks.has_value());
   EXPECT_FALSE(options.ring_entries.has_value());
   EXPECT_FALSE(options.idle_thread_timeout.has_value());
+  EXPECT_FALSE(options.perturb_seed.has_value());
   EXPECT_TRUE(options.Validate().ok());
 }
 
@@ -85,6 +86,8 @@ TEST_F(OptionsTest, EveryOptionIsSetFromText) {
   EXPECT_EQ(options.ring_entries, 64u);
   EXPECT_TRUE(options.Set("idle_thread_timeout", "250ms").ok());
   EXPECT_EQ(options.idle_thread_timeout, Duration(250ms));
+  EXPECT_TRUE(options.Set("perturb_seed", "18446744073709551615").ok());
+  EXPECT_EQ(options.perturb_seed, UINT64_MAX);
   EXPECT_TRUE(options.Validate().ok());
 }
 
@@ -120,7 +123,7 @@ TEST_F(OptionsTest, UnknownNameIsRefusedAndTheKnownOnesListed) {
   ExpectRefused(options.Set("wrokers", "2"),
                 "there is no option 'wrokers'; there are backend, driver, "
                 "workers, stack_size, max_tasks, ring_entries, "
-                "idle_thread_timeout");
+                "idle_thread_timeout, perturb_seed");
 }
 
 TEST_F(OptionsTest, EnvironmentOverridesDefaults) {
@@ -131,6 +134,7 @@ TEST_F(OptionsTest, EnvironmentOverridesDefaults) {
   setenv("WEFT_MAX_TASKS", "11", 1);
   setenv("WEFT_RING_ENTRIES", "16", 1);
   setenv("WEFT_IDLE_THREAD_TIMEOUT", "1m", 1);
+  setenv("WEFT_PERTURB_SEED", "13", 1);
   const Options options = Options::FromEnvironment();
   EXPECT_TRUE(options.error.ok()) << options.error;
   EXPECT_EQ(options.backend, BackendKind::kThreaded);
@@ -140,6 +144,7 @@ TEST_F(OptionsTest, EnvironmentOverridesDefaults) {
   EXPECT_EQ(options.max_tasks, 11u);
   EXPECT_EQ(options.ring_entries, 16u);
   EXPECT_EQ(options.idle_thread_timeout, Duration(1min));
+  EXPECT_EQ(options.perturb_seed, 13u);
 }
 
 TEST_F(OptionsTest, EmptyEnvironmentIsTheDefault) {
@@ -165,7 +170,7 @@ TEST_F(OptionsTest, UnknownVariableIsKeptAsAnError) {
   const std::string message =
       "environment: WEFT_WROKERS: there is no option 'wrokers'; there are "
       "backend, driver, workers, stack_size, max_tasks, ring_entries, "
-      "idle_thread_timeout";
+      "idle_thread_timeout, perturb_seed";
   ExpectRefused(options.error, message);
   ExpectRefused(options.Validate(), message);
   ExpectRefused(CreateThreaded(options), message);
@@ -243,6 +248,10 @@ TEST_F(OptionsTest, ThreadedRefusesWhatDoesNotApplyToIt) {
   options.ring_entries = 64;
   ExpectRefused(CreateThreaded(options),
                 "option ring_entries: does not apply to the threaded backend");
+  options = {};
+  options.perturb_seed = 1;
+  ExpectRefused(CreateThreaded(options),
+                "option perturb_seed: does not apply to the threaded backend");
 }
 
 TEST_F(OptionsTest, ThreadedTakesWhatApplies) {
@@ -268,6 +277,7 @@ TEST_F(OptionsTest, EventedTakesWhatApplies) {
   options.stack_size = size_t{64} << 10;
   options.max_tasks = 3;
   options.ring_entries = 8;
+  options.perturb_seed = 1;
   EXPECT_TRUE(CreateEvented(options).ok());
   options.driver = DriverKind::kAuto;
   EXPECT_TRUE(CreateEvented(options).ok());

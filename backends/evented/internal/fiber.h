@@ -40,6 +40,10 @@ struct Fiber : boost::intrusive::slist_base_hook<
   Fiber* next_posted = nullptr;
 };
 
+using FiberQueue =
+    boost::intrusive::slist<Fiber, boost::intrusive::cache_last<true>,
+                            boost::intrusive::constant_time_size<false>>;
+
 // One wait of a fiber, in the frame that waits. Own worker, but for what
 // subclasses say.
 class Park : public boost::intrusive::set_base_hook<

@@ -94,7 +94,13 @@ op::Poll ReadinessFor(const Operation& operation) {
 }  // namespace
 
 Worker::Worker(WorkerGroup& group, uint32_t index)
-    : group_(group), io_(&group.io()), index_(index) {}
+    : group_(group),
+      io_(&group.io()),
+      index_(index),
+      perturbation_(group.options().perturb_seed == 0
+                        ? nullptr
+                        : std::make_unique<Perturbation>(
+                              group.options().perturb_seed, index)) {}
 
 Worker::~Worker() {
   WEFT_CHECK(running_ == nullptr && ended_ == nullptr && ready_.empty());
@@ -124,7 +130,7 @@ void Worker::Loop() {
     TakePosted();
     StartTasks();
     RunReady();
-    if (!ready_.empty() || has_unstarted() || Steal()) {
+    if (HasReady() || has_unstarted() || Steal()) {
       if (driver_->HasWork()) driver_->Poll(Driver::kNoWait);
       FireTimers();
     } else {
@@ -226,8 +232,12 @@ inline Context& Worker::NextContext() {
 }
 
 void Worker::RunReady() {
-  if (ready_.empty()) return;
   switches_left_ = kSwitchesPerTurn;
+  if (perturbation_ != nullptr) {
+    perturbation_->Pick(ready_);
+    switches_left_ = 1;
+  }
+  if (ready_.empty()) return;
   loop_context_->SwitchTo(NextContext());
   ReclaimEnded();
 }
@@ -344,6 +354,7 @@ bool Worker::NotifyIfWaiting() {
 }
 
 int64_t Worker::Perform(const Operation& operation) {
+  PerturbWait();
   Fiber& fiber = *running_;
   Task& task = fiber.task;
   for (;;) {
@@ -381,6 +392,7 @@ int64_t Worker::Perform(const Operation& operation) {
 WakeReason Worker::FutexWait(const std::atomic<uint32_t>& word,
                              uint32_t expected,
                              const FutexWaitOptions& options) {
+  PerturbWait();
   Fiber& fiber = *running_;
   const Task& task = fiber.task;
   MonotonicTime deadline = options.deadline;
@@ -404,6 +416,7 @@ WakeReason Worker::FutexWait(const std::atomic<uint32_t>& word,
 }
 
 absl::Status Worker::SleepUntil(MonotonicTime when) {
+  PerturbWait();
   Fiber& fiber = *running_;
   const Task& task = fiber.task;
   if (task.Interrupted() == Interruption::kNone && group_.io().Now() < when) {

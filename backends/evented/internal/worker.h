@@ -6,12 +6,13 @@
 // kSwitchesPerTurn switches the loop gets its turn, so that no fiber keeps the
 // ring waiting. A started fiber never leaves its worker; idle workers steal
 // tasks that have not started.
+//
+// With a Perturbation, which is for tests, the order is drawn from its seed.
 #ifndef WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_
 #define WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_
 
 #include <atomic>
 #include <boost/intrusive/set.hpp>
-#include <boost/intrusive/slist.hpp>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -19,6 +20,7 @@
 #include "absl/status/status.h"
 #include "weft/backends/evented/internal/driver.h"
 #include "weft/backends/evented/internal/fiber.h"
+#include "weft/backends/evented/internal/perturbation.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/task.h"
@@ -79,9 +81,6 @@ class Worker {
   uint32_t index() const { return index_; }
 
  private:
-  using ReadyQueue =
-      boost::intrusive::slist<Fiber, boost::intrusive::cache_last<true>,
-                              boost::intrusive::constant_time_size<false>>;
   using Timers =
       boost::intrusive::multiset<Park,
                                  boost::intrusive::constant_time_size<false>>;
@@ -106,6 +105,18 @@ class Worker {
   void SwitchAway(Fiber& fiber);
   // Picks who runs next and makes it the running one.
   [[gnu::always_inline]] Context& NextContext();
+  // Before a fiber waits: lets others run first where the perturbation says so.
+  void PerturbWait() {
+    if (perturbation_ != nullptr && perturbation_->YieldsBeforePark())
+        [[unlikely]] {
+      Yield();
+    }
+  }
+  // False if every fiber here waits for something.
+  bool HasReady() const {
+    return !ready_.empty() ||
+           (perturbation_ != nullptr && perturbation_->HasFibers());
+  }
   void SetRunning(Fiber* fiber) {
     running_ = fiber;
     current_->io = fiber == nullptr ? nullptr : io_;
@@ -129,12 +140,13 @@ class Worker {
   std::unique_ptr<Context> loop_context_;
   Fiber* running_ = nullptr;
   Fiber* ended_ = nullptr;
-  ReadyQueue ready_;
+  FiberQueue ready_;
   Timers timers_;
   uint32_t switches_left_ = 0;
   uint32_t next_colour_ = 0;
   // When to give back the memory of stacks; kNever while there is none.
   MonotonicTime trim_at_ = kNever;
+  const std::unique_ptr<Perturbation> perturbation_;  // mostly null
 
   // Shared with other threads.
   alignas(64) std::atomic<State> state_{kRunning};

@@ -142,7 +142,9 @@ void WorkerGroup::WakeOneIdle() {
 }
 
 std::string WorkerGroup::DescribeDriver() const {
-  return workers_.front()->driver().Describe();
+  std::string driver = workers_.front()->driver().Describe();
+  if (options_.perturb_seed == 0) return driver;
+  return absl::StrCat(driver, "; perturb_seed ", options_.perturb_seed);
 }
 
 }  // namespace weft::internal

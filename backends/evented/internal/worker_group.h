@@ -21,7 +21,8 @@ struct WorkerGroupOptions {
   uint32_t workers;
   uint32_t ring_entries;
   size_t stack_size;
-  uint32_t max_tasks;  // UINT32_MAX: no limit
+  uint32_t max_tasks;     // UINT32_MAX: no limit
+  uint64_t perturb_seed;  // 0: no perturbation
 };
 
 class WorkerGroup {

@@ -78,7 +78,7 @@ void FaultInjector::BeginRandom(const FaultOptions& options, uint64_t seed) {
   Clear(Mode::kRandom);
   random_options_ = options;
   seed_ = seed;
-  random_ = Rng(DeriveSeed(seed, 4));
+  random_ = internal::Rng(internal::DeriveSeed(seed, 4));
   token_ = absl::StrCat(
       "r", static_cast<uint64_t>(options.probability * kScale), ".",
       (options.operations ? 1 : 0) | (options.cancels ? 2 : 0) |
@@ -114,7 +114,7 @@ bool FaultInjector::Draw(bool wanted, const char* sort, int error) {
   for (; *sort != '\0'; ++sort) {
     hash = hash * 131 + static_cast<unsigned char>(*sort);
   }
-  if ((Rng(hash).Next() & 1) == 0) return false;
+  if ((internal::Rng(hash).Next() & 1) == 0) return false;
   const double drawn = static_cast<double>(random_.Next() >> 11) * 0x1.0p-53;
   return drawn < random_options_.probability;
 }

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "weft/backends/sim/faults.h"
-#include "weft/backends/sim/internal/rng.h"
+#include "weft/runtime/internal/rng.h"
 
 namespace weft::sim {
 
@@ -77,7 +77,7 @@ class FaultInjector {
   Fault one_;
   FaultOptions random_options_;
   uint64_t seed_ = 0;
-  Rng random_{0};
+  internal::Rng random_{0};
   std::string token_;
   std::string done_;
 

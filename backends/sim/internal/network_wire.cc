@@ -14,7 +14,7 @@ constexpr size_t kFewConnections = 64;
 }  // namespace
 
 void Wire::Begin(uint64_t seed) {
-  random_ = Rng(seed);
+  random_ = internal::Rng(seed);
   hosts_.clear();
   hosts_.push_back({.name = "localhost"});
   cuts_.clear();

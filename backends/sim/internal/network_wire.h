@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "weft/backends/sim/internal/network_connection.h"
-#include "weft/backends/sim/internal/rng.h"
 #include "weft/backends/sim/network.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/rng.h"
 
 namespace weft::sim {
 
@@ -112,7 +112,7 @@ class Wire {
   void ForEachBetween(uint32_t a, uint32_t b, Fn fn);
 
   Scheduler& scheduler_;
-  Rng random_{0};
+  internal::Rng random_{0};
   std::vector<HostState> hosts_;
   std::set<std::pair<uint32_t, uint32_t>> cuts_;
   Duration shortest_{};

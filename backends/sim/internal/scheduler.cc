@@ -43,8 +43,8 @@ void Scheduler::Reset(const Plan& plan) {
   faults_ = plan.faults;
   if (trace_ != nullptr) trace_->Clear();
   survive_checks_ = plan.survive_checks;
-  random_ = Rng(DeriveSeed(plan.seed, 1));
-  fair_ = Rng(DeriveSeed(plan.seed, 2));
+  random_ = internal::Rng(internal::DeriveSeed(plan.seed, 1));
+  fair_ = internal::Rng(internal::DeriveSeed(plan.seed, 2));
   history_.Clear();
   failure_.reset();
   objects_.Clear();
@@ -64,7 +64,7 @@ void Scheduler::Reset(const Plan& plan) {
 
 absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   Reset(plan);
-  world_->Begin(DeriveSeed(plan.seed, 3));
+  world_->Begin(internal::DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
   internal::Context main;
   main_ = &main;

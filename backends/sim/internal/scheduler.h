@@ -32,12 +32,12 @@
 #include "weft/backends/sim/internal/fault_injector.h"
 #include "weft/backends/sim/internal/fiber.h"
 #include "weft/backends/sim/internal/history.h"
-#include "weft/backends/sim/internal/rng.h"
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/rng.h"
 #include "weft/runtime/io.h"
 
 namespace weft::sim {
@@ -208,8 +208,8 @@ class Scheduler final : public internal::Explorer {
   Trace* trace_ = nullptr;
   FaultInjector* faults_ = nullptr;
   bool survive_checks_ = false;
-  Rng random_{0};  // what the tasks ask for
-  Rng fair_{0};    // who runs once the schedule is fair
+  internal::Rng random_{0};  // what the tasks ask for
+  internal::Rng fair_{0};    // who runs once the schedule is fair
   History history_;
   std::optional<Failure> failure_;
   ObjectNumbers objects_;
@@ -218,7 +218,7 @@ class Scheduler final : public internal::Explorer {
   std::vector<TaskProgress> tasks_;
   std::vector<Fiber*> fibers_;
   uint32_t alive_ = 0;
-  uint32_t unfinished_ = 0;  // those of them whose end is not announced
+  uint32_t unfinished_ = 0;         // those of them whose end is not announced
   std::vector<uint32_t> runnable_;  // ascending; with the running one
   std::vector<uint32_t> others_;    // scratch of Yield
   Fiber* running_ = nullptr;

@@ -1,10 +1,10 @@
 // Random numbers that are the same on every machine, from one seed.
-#ifndef WEFT_BACKENDS_SIM_INTERNAL_RNG_H_
-#define WEFT_BACKENDS_SIM_INTERNAL_RNG_H_
+#ifndef WEFT_RUNTIME_INTERNAL_RNG_H_
+#define WEFT_RUNTIME_INTERNAL_RNG_H_
 
 #include <cstdint>
 
-namespace weft::sim {
+namespace weft::internal {
 
 // SplitMix64 (Steele, Lea and Flood, 2014): one addition and a mixing function,
 // every seed a good one.
@@ -34,6 +34,6 @@ inline uint64_t DeriveSeed(uint64_t seed, uint64_t index) {
   return Rng(seed ^ Rng(index).Next()).Next();
 }
 
-}  // namespace weft::sim
+}  // namespace weft::internal
 
-#endif  // WEFT_BACKENDS_SIM_INTERNAL_RNG_H_
+#endif  // WEFT_RUNTIME_INTERNAL_RNG_H_
