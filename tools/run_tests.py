@@ -24,12 +24,18 @@ import xml.etree.ElementTree as ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SOURCE_SUITES = {"arrows", "style", "compile_fail", "codegen"}
 USER_SUITES = {"readme", "installed"}
+# Long searches on one thread.
+SIM_SUITES = {"bugs"}
 VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full "
             "--errors-for-leak-kinds=definite --fair-sched=yes")
+# Lines for backtraces, which is half of what -g writes.
+SHORT_DEBUG = "-Dcpp_args=-g1"
+# The library as users build it, the tests as they build fastest.
+QUICK_TESTS = ["-Dtest_optimization=0"]
 SANITIZE = ["-Db_lundef=false", "-Doptimization=1"]
 # The vptr check probes memory through a pipe, and so reports errors where tests
 # leave the process without descriptors.
-NO_VPTR = ["-Dcpp_args=-fno-sanitize=vptr"]
+NO_VPTR = [SHORT_DEBUG + ",-fno-sanitize=vptr"]
 MAX_OUTPUT_LINES = 400
 # How long the storm of the conformance suite lasts, in seconds.
 STORM = "WEFT_TEST_STORM_SECONDS"
@@ -49,12 +55,10 @@ class Config:
 
 
 CONFIGS = {
-    # Optimising the tests less and short debug information build faster.
-    "gcc": Config("g++", ["-Dwerror=true", "-Dtest_optimization=1",
-                          "-Dcpp_args=-g1"]),
+    "gcc": Config("g++", ["-Dwerror=true", *QUICK_TESTS, SHORT_DEBUG]),
     "clang": Config("clang++-14",
-                    ["-Dwerror=true", "-Dtest_optimization=0"],
-                    skip=SOURCE_SUITES),
+                    ["-Dwerror=true", *QUICK_TESTS, SHORT_DEBUG],
+                    skip=SOURCE_SUITES | SIM_SUITES),
     "clang16": Config("clang++-16", ["-Dwerror=true"], skip=SOURCE_SUITES),
     "asan": Config(
         "clang++-14",
@@ -69,8 +73,8 @@ CONFIGS = {
     ),
     "tsan": Config(
         "clang++-14",
-        ["-Db_sanitize=thread", *SANITIZE],
-        skip=SOURCE_SUITES | USER_SUITES,
+        ["-Db_sanitize=thread", *SANITIZE, SHORT_DEBUG],
+        skip=SOURCE_SUITES | USER_SUITES | SIM_SUITES,
         patience=5,
         environment={
             "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",

@@ -220,6 +220,14 @@ struct ProcessCensus {
     pthread_sigmask(SIG_BLOCK, nullptr, &census.blocked);
     return census;
   }
+  // Before a test. Threads of the test before may still be listed, though they
+  // were joined, so the threads are those before the first test of all.
+  static ProcessCensus TakeBefore() {
+    ProcessCensus census = Take();
+    static const size_t threads = census.threads;
+    census.threads = threads;
+    return census;
+  }
   static size_t Entries(const char* folder) {
     size_t count = 0;
     for ([[maybe_unused]] const auto& entry :
@@ -278,18 +286,9 @@ class ConformanceTest : public ::testing::Test {
     return std::string(test.test_suite_name()) + "." + test.name();
   }
 
-  static ProcessCensus TakeBefore() {
-    ProcessCensus census = ProcessCensus::Take();
-    // Threads of the test before may still be listed, though they were joined;
-    // there is no test before the first.
-    static const size_t threads = census.threads;
-    census.threads = threads;
-    return census;
-  }
-
   // Reports a thread that never ends, too.
   Watchdog watchdog_;
-  const ProcessCensus before_ = TakeBefore();
+  const ProcessCensus before_ = ProcessCensus::TakeBefore();
 };
 
 template <class Config>
