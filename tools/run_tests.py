@@ -35,7 +35,7 @@ QUICK_TESTS = ["-Dtest_optimization=0"]
 SANITIZE = ["-Db_lundef=false", "-Doptimization=1"]
 # The vptr check probes memory through a pipe, and so reports errors where tests
 # leave the process without descriptors.
-NO_VPTR = [SHORT_DEBUG + ",-fno-sanitize=vptr"]
+NO_VPTR = [SHORT_DEBUG + " -fno-sanitize=vptr"]
 MAX_OUTPUT_LINES = 400
 # How long the storm of the conformance suite lasts, in seconds.
 STORM = "WEFT_TEST_STORM_SECONDS"
