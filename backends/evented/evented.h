@@ -21,7 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/backends/evented/internal/root_task.h"
+#include "weft/backends/evented/internal/awaited_root_task.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/options.h"
 
@@ -50,7 +50,8 @@ class Evented final : public Io {
   template <class Fn>
   auto Run(Fn&& fn) {
     RefuseOnWorker("Evented::Run");
-    using Root = internal::RootTask<Evented, std::remove_reference_t<Fn>>;
+    using Root =
+        internal::AwaitedRootTask<Evented, std::remove_reference_t<Fn>>;
     const internal::TaskPointer<Root> root(new Root(*this, fn));
     if (absl::Status status = Start(*root); !status.ok()) {
       return typename Root::Result(std::move(status));

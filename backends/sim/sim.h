@@ -36,8 +36,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "weft/backends/sim/internal/root_task.h"
 #include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/internal/root_task.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/options.h"
 
@@ -83,7 +83,7 @@ class Sim final : public Io {
   // program with a message.
   template <class Fn>
   auto Run(Fn&& fn) {
-    using Root = internal::SimRootTask<Sim, std::remove_reference_t<Fn>>;
+    using Root = internal::RootTask<Sim, std::remove_reference_t<Fn>>;
     const internal::TaskPointer<Root> root(new Root(*this, fn));
     if (absl::Status status = RunToEnd(*root); !status.ok()) {
       return typename Root::Result(std::move(status));

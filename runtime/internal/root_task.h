@@ -1,6 +1,7 @@
-// The task of Sim::Run.
-#ifndef WEFT_BACKENDS_SIM_INTERNAL_ROOT_TASK_H_
-#define WEFT_BACKENDS_SIM_INTERNAL_ROOT_TASK_H_
+// RootTask: the task of a backend's Run, for backends that have it run
+// elsewhere than in Run itself.
+#ifndef WEFT_RUNTIME_INTERNAL_ROOT_TASK_H_
+#define WEFT_RUNTIME_INTERNAL_ROOT_TASK_H_
 
 #include "weft/runtime/internal/call.h"
 #include "weft/runtime/task.h"
@@ -8,22 +9,24 @@
 namespace weft::internal {
 
 template <class B, class Fn>
-class SimRootTask final : public Task {
+class RootTask : public Task {
  public:
   using Result = typename RootResult<InvokeWithIoResult<B, Fn&>>::type;
 
   // `fn` must outlive the task; it is called once.
-  SimRootTask(B& io, Fn& fn) : Task(io, nullptr, {}), io_(io), fn_(fn) {}
+  RootTask(B& io, Fn& fn) : Task(io, nullptr, {}), io_(io), fn_(fn) {}
 
   // After its end.
   Result Take() { return outcome_.Take(); }
 
+ protected:
+  // For backends whose Run knows of the end by itself.
+  void AnnounceEnd() override {}
+
  private:
-  void Run() override {
+  void Run() final {
     outcome_.Capture([this] { return CallAtRoot(io_, fn_); });
   }
-  // Run of the scheduler returns: nobody else waits.
-  void AnnounceEnd() override {}
 
   B& io_;
   Fn& fn_;
@@ -32,4 +35,4 @@ class SimRootTask final : public Task {
 
 }  // namespace weft::internal
 
-#endif  // WEFT_BACKENDS_SIM_INTERNAL_ROOT_TASK_H_
+#endif  // WEFT_RUNTIME_INTERNAL_ROOT_TASK_H_
