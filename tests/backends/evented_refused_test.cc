@@ -13,7 +13,6 @@
 #include "absl/strings/match.h"
 #include "weft/backends/evented/evented.h"
 #include "weft/backends/run.h"
-#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/tests/conformance/backends.h"
 #include "weft/tests/conformance/limits.h"
 
@@ -133,9 +132,6 @@ TEST_F(EventedRefusedTest, RunReturnsTheRefusal) {
 // U13: with few descriptors left, the first worker or the second one is the
 // one that is refused.
 TEST_F(EventedRefusedTest, AllWorkersStartOrNone) {
-#if defined(WEFT_ASAN)
-  GTEST_SKIP() << "the checks of UBSan take descriptors themselves";
-#endif
   EXPECT_EXIT(InChild([] {
                 rlimit limit;
                 ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
