@@ -26,7 +26,8 @@ absl::Status LogFile::Append(weft::Io& io, std::string_view frames) {
 
 absl::Status LogFile::Sync(weft::Io& io) {
   const int64_t result = io.Perform(weft::op::Sync{.fd = descriptor_.get()});
-  if (result == 0) return absl::OkStatus();
+  // fsync(2): a pipe or a terminal has nothing to bring to a disk.
+  if (result == 0 || result == -EINVAL) return absl::OkStatus();
   return weft::ErrnoStatus(static_cast<int>(-result), "sync log " + path_);
 }
 

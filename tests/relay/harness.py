@@ -29,7 +29,10 @@ HELLO, EVENT, END, WELCOME, HEARTBEAT, ACK = range(1, 7)
 
 
 def read_log(path):
-    """The (upstream, order, sequence) of every event; fails if one is wrong."""
+    """The (upstream, order, sequence) of every event; fails if one is wrong.
+
+    A descriptor in place of the path is closed.
+    """
     with open(path, "rb") as file:
         log = file.read()
     events = []

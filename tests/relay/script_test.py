@@ -4,6 +4,7 @@
 usage: script_test.py RELAY SOURCE [-v] [Class[.test]]...
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -434,12 +435,19 @@ class BoundedStop(Script):
         self.assertEqual(figures["delivered"], [count])
         self.assertEqual(figures["slow_subscribers_cut"], 1)
 
-    @on_each_backend
-    def test_while_the_log_takes_no_more(self, backend):
-        # A pipe that nobody reads: what was not written was not acknowledged.
+    def make_pipe_of_log(self):
         os.mkfifo(self.log)
         reader = os.open(self.log, os.O_RDONLY | os.O_NONBLOCK)
         self.addCleanup(os.close, reader)
+        return reader
+
+    @on_each_backend
+    def test_while_the_log_takes_no_more(self, backend):
+        # A pipe that nobody reads: what was not written was not acknowledged.
+        reader = self.make_pipe_of_log()
+        # So small that the events which are awaited below do not fit into it.
+        room = fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)
+        self.assertLess(room, 1000 * len(events_of(0, [1])))
         listener = self.listen()
         self.start_script(backend, listener, 1, "--stop_within=500ms")
         upstream = self.accept(listener)
@@ -454,6 +462,19 @@ class BoundedStop(Script):
         figures = json.loads(out)
         self.assertLess(figures["logged"], 5000)
         self.assertLessEqual(upstream.last_ack(), figures["logged"])
+
+    @on_each_backend
+    def test_of_a_log_that_cannot_be_synced(self, backend):
+        reader = self.make_pipe_of_log()
+        listener = self.listen()
+        self.start_script(backend, listener, 1)
+        upstream = self.accept(listener)
+        upstream.send_events([1, 2])
+        upstream.await_ack(2)
+        self.relay.send_signal(signal.SIGTERM)
+        code, _, err = self.end(self.relay)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(read_log(os.dup(reader)), [(0, 1, 1), (0, 2, 2)])
 
 
 if __name__ == "__main__":
