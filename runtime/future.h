@@ -211,9 +211,6 @@ struct FutureMaker {
   }
 };
 
-template <class Fn>
-concept NotOptions = !std::is_same_v<std::remove_cvref_t<Fn>, SpawnOptions>;
-
 }  // namespace internal
 
 // Calls `fn(io, arguments...)`, or `fn(arguments...)` if it takes no Io, in a
@@ -231,9 +228,15 @@ auto Async(B& io, const SpawnOptions& options, Fn&& fn,
   return future;
 }
 
+template <IoType B, class Fn>
+auto Async(B& io, Fn&& fn, SourceLocation where = SourceLocation::Current()) {
+  return Async(io, SpawnOptions{.where = where}, std::forward<Fn>(fn));
+}
+
 template <IoType B, internal::NotOptions Fn, class... Arguments>
-auto Async(B& io, Fn&& fn, Arguments&&... arguments) {
-  return Async(io, SpawnOptions{}, std::forward<Fn>(fn),
+requires(sizeof...(Arguments) > 0) auto Async(B& io, Fn&& fn,
+                                              Arguments&&... arguments) {
+  return Async(io, internal::NowhereKnown(), std::forward<Fn>(fn),
                std::forward<Arguments>(arguments)...);
 }
 
@@ -253,9 +256,16 @@ auto Concurrent(B& io, const SpawnOptions& options, Fn&& fn,
   return Result(std::move(started));
 }
 
+template <IoType B, class Fn>
+auto Concurrent(B& io, Fn&& fn,
+                SourceLocation where = SourceLocation::Current()) {
+  return Concurrent(io, SpawnOptions{.where = where}, std::forward<Fn>(fn));
+}
+
 template <IoType B, internal::NotOptions Fn, class... Arguments>
-auto Concurrent(B& io, Fn&& fn, Arguments&&... arguments) {
-  return Concurrent(io, SpawnOptions{}, std::forward<Fn>(fn),
+requires(sizeof...(Arguments) > 0) auto Concurrent(B& io, Fn&& fn,
+                                                   Arguments&&... arguments) {
+  return Concurrent(io, internal::NowhereKnown(), std::forward<Fn>(fn),
                     std::forward<Arguments>(arguments)...);
 }
 

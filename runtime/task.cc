@@ -21,6 +21,7 @@ Task::Task(Io& io, Task* parent, const SpawnOptions& options)
       name_(!options.name.empty() ? std::string(options.name)
             : parent != nullptr   ? parent->name_
                                   : std::string("main")),
+      where_(options.where),
       id_(NextId()) {
   if (parent != nullptr) locals_ = parent->locals_;
 }

@@ -11,9 +11,11 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "weft/runtime/clock.h"
 #include "weft/runtime/scope.h"
+#include "weft/runtime/source_location.h"
 
 namespace weft {
 
@@ -29,6 +31,8 @@ struct SpawnOptions {
   // Shown in messages, dumps and, on Threaded, in `top -H` (15 characters).
   // Empty: the name of the parent is used. Copied.
   std::string_view name;
+  // Where the task is spawned, for messages and dumps.
+  SourceLocation where = SourceLocation::Current();
 };
 
 class Task {
@@ -38,6 +42,9 @@ class Task {
 
   // The name it was started with. Any thread while the task is alive.
   const std::string& name() const { return name_; }
+
+  // Where it was spawned. Any thread while the task is alive.
+  SourceLocation where() const { return where_; }
 
   // Different for every task of the process.
   uint64_t id() const { return id_; }
@@ -106,6 +113,7 @@ class Task {
 
   Io* const io_;
   const std::string name_;
+  const SourceLocation where_;
   const uint64_t id_;
   std::atomic<uint32_t> references_{1};
   internal::ScopeLink root_scope_;
@@ -114,6 +122,12 @@ class Task {
 };
 
 namespace internal {
+
+template <class Fn>
+concept NotOptions = !std::is_same_v<std::remove_cvref_t<Fn>, SpawnOptions>;
+
+// A pack of arguments leaves no room for a default argument.
+inline SpawnOptions NowhereKnown() { return {.where = {}}; }
 
 struct DropReference {
   void operator()(Task* task) const { task->DropReference(); }

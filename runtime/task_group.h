@@ -160,10 +160,15 @@ class TaskGroup {
         std::forward<Arguments>(arguments)...));
   }
 
-  template <class Fn, class... Arguments>
-  requires(!std::is_same_v<std::remove_cvref_t<Fn>, SpawnOptions>) bool Spawn(
-      Fn&& fn, Arguments&&... arguments) {
-    return Spawn(SpawnOptions{}, std::forward<Fn>(fn),
+  template <class Fn>
+  bool Spawn(Fn&& fn, SourceLocation where = SourceLocation::Current()) {
+    return Spawn(SpawnOptions{.where = where}, std::forward<Fn>(fn));
+  }
+
+  template <internal::NotOptions Fn, class... Arguments>
+  requires(sizeof...(Arguments) > 0) bool Spawn(Fn&& fn,
+                                                Arguments&&... arguments) {
+    return Spawn(internal::NowhereKnown(), std::forward<Fn>(fn),
                  std::forward<Arguments>(arguments)...);
   }
 

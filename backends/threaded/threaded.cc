@@ -40,7 +40,7 @@ constexpr size_t kMostPolledWrite = 4096;
 class AttachedTask final : public Task {
  public:
   explicit AttachedTask(Io& io)
-      : Task(io, nullptr, {.name = "host thread"}),
+      : Task(io, nullptr, {.name = "host thread", .where = {}}),
         record_(ThreadRecord::Acquire()) {
     runner = &record_;
     record_.SetTask(this);

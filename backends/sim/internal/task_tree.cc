@@ -41,9 +41,15 @@ class TaskTree {
 
   std::string Label(uint32_t number) const {
     const Fiber* fiber = scheduler_.fibers()[number];
-    return fiber == nullptr
-               ? absl::StrCat(number)
-               : absl::StrCat(number, " '", fiber->task.name(), "'");
+    return fiber == nullptr ? absl::StrCat(number)
+                            : absl::StrCat(number, " '", fiber->task.name(),
+                                           "'", Origin(*fiber));
+  }
+
+  static std::string Origin(const Fiber& fiber) {
+    const SourceLocation where = fiber.task.where();
+    if (where.file == nullptr) return "";
+    return absl::StrCat(" (", ToString(where), ")");
   }
 
   std::string State(uint32_t number) const {
