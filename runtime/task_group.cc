@@ -1,6 +1,6 @@
 #include "weft/runtime/task_group.h"
 
-#include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -43,7 +43,11 @@ Interruption GroupCore::Enter(GroupTask& task) {
     const uint32_t seen = running();
     ++waiting_for_place_;
     lock.unlock();
-    const WakeReason reason = io_.FutexWait(running_, seen, {});
+    const WakeReason reason = [&] {
+      const WaitNote note(
+          {.object = this, .what = "for a place in task group"});
+      return io_.FutexWait(running_, seen, {});
+    }();
     lock.lock();
     --waiting_for_place_;
     if (reason == WakeReason::kInterrupted) {
@@ -70,6 +74,7 @@ void GroupCore::CancelLocked() {
 
 absl::Status GroupCore::Await(Io& io) {
   const Interruption interruption = [&] {
+    const WaitNote note(EndOfAll());
     for (uint32_t left = running(); left != 0; left = running()) {
       if (io.FutexWait(running_, left, {}) == WakeReason::kInterrupted) {
         Cancel();
@@ -90,9 +95,16 @@ absl::Status GroupCore::Await(Io& io) {
 }
 
 void GroupCore::AwaitEnd(Io& io) {
+  const WaitNote note(EndOfAll());
   for (uint32_t left = running(); left != 0; left = running()) {
     io.FutexWait(running_, left, {.interruptible = false});
   }
+}
+
+Awaited GroupCore::EndOfAll() const {
+  return {.object = this,
+          .what = "for the end of task group",
+          .by = Awaited::By::kItsTasks};
 }
 
 void GroupCore::Finish(GroupTask& task) {
