@@ -10,6 +10,7 @@
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/errno_marker.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -364,7 +365,11 @@ int64_t Worker::Perform(const Operation& operation) {
     }
     OperationPark park(fiber, task.deadline(), *driver_, operation);
     driver_->Submit(park);
-    if (!park.completed()) ParkFiber(park);
+    if (!park.completed()) {
+      ParkFiber(park);
+    } else {
+      PerturbWait();
+    }
     const int64_t result = park.result();
     if (result == -EAGAIN) {
       const int64_t ready = Perform(ReadinessFor(operation));
@@ -430,6 +435,12 @@ void Worker::Yield() {
   Fiber& fiber = *running_;
   ready_.push_back(fiber);
   SwitchAway(fiber);
+}
+
+void Worker::Perturb() {
+  if (perturbation_->YieldsBeforePark()) Yield();
+  // It is the fiber's own, so this is what it finds after a wait.
+  errno = kErrnoMarker;
 }
 
 void Worker::ParkFiber(Park& park) {
