@@ -101,6 +101,7 @@ bool Exploration::Run(Strategy& strategy, uint64_t seed, Trace* trace) {
                               .seed = seed,
                               .trace = trace,
                               .faults = faulty_ ? &injector_ : nullptr,
+                              .switch_faults = options_.switch_faults,
                               .survive_checks = true});
   if (!status.ok()) {
     scheduler().Fail(FailureKind::kOptions, std::string(status.message()));

@@ -37,6 +37,7 @@
 #include "weft/backends/sim/failure.h"
 #include "weft/backends/sim/faults.h"
 #include "weft/backends/sim/sim.h"
+#include "weft/backends/sim/switch_faults.h"
 #include "weft/runtime/clock.h"
 
 namespace weft::sim {
@@ -56,6 +57,7 @@ struct ExploreOptions {
   // What goes wrong, apart from the order of things. One by one, `schedules`
   // counts those with a fault, too.
   FaultOptions faults = {};
+  SwitchFaultOptions switch_faults = {};
   // Look for a shorter schedule with the same failure.
   bool shrink = true;
 

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/internal/check.h"
 
 // Linux 6.13; uapi/asm-generic/mman-common.h. Older headers lack it, older
@@ -68,6 +69,13 @@ void MakeRoom(std::vector<std::byte*>& stacks, size_t count) {
 
 }  // namespace
 
+void PoisonStack(std::byte* bottom, std::byte* top) {
+  constexpr int kPoison = 0xDB;
+  constexpr size_t kOutermostFrames = 512;
+  if (AsanPoison(bottom, static_cast<size_t>(top - bottom))) return;
+  std::memset(top - kOutermostFrames, kPoison, kOutermostFrames);
+}
+
 StackPool::StackPool(size_t stack_size)
     : stack_size_(RoundUpToPage(stack_size)) {
   WEFT_CHECK(stack_size_ > 2 * kGuardSize);
@@ -76,7 +84,11 @@ StackPool::StackPool(size_t stack_size)
 StackPool::~StackPool() {
   WEFT_CHECK(taken_ == 0);
   WEFT_CHECK(reserved_ == 0);
-  for (const Slab& slab : slabs_) munmap(slab.address, slab.size);
+  for (const Slab& slab : slabs_) {
+    // What is mapped there next knows nothing of this.
+    AsanUnpoison(slab.address, slab.size);
+    munmap(slab.address, slab.size);
+  }
 }
 
 absl::Status StackPool::Reserve() {

@@ -1,6 +1,7 @@
 #include "weft/backends/sim/internal/scheduler.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "weft/backends/sim/internal/task_tree.h"
 #include "weft/backends/sim/internal/wait_circle.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/errno_marker.h"
 #include "weft/runtime/status.h"
 
 namespace weft::sim {
@@ -43,6 +45,9 @@ void Scheduler::Reset(const Plan& plan) {
   trace_ = plan.trace;
   faults_ = plan.faults;
   if (trace_ != nullptr) trace_->Clear();
+  switch_faults_ = plan.switch_faults;
+  late_results_ = internal::Rng(internal::DeriveSeed(plan.seed, 4));
+  error_ = switch_faults_.errno_marker ? &errno : nullptr;
   survive_checks_ = plan.survive_checks;
   random_ = internal::Rng(internal::DeriveSeed(plan.seed, 1));
   fair_ = internal::Rng(internal::DeriveSeed(plan.seed, 2));
@@ -182,8 +187,10 @@ void Scheduler::EndFiber(Fiber& fiber) {
 
 void Scheduler::ReclaimFiber() {
   const internal::Stack stack = ended_->stack;
+  auto* const end = reinterpret_cast<std::byte*>(ended_);
   ended_->~Fiber();
   ended_ = nullptr;
+  if (switch_faults_.poison_stacks) internal::PoisonStack(stack.bottom, end);
   stacks_->Give(stack);
 }
 
@@ -234,6 +241,13 @@ void Scheduler::Reach(PointKind kind, const void* object) {
   if (runnable_.size() > 1) SwitchTo(Choose(kind, runnable_));
 }
 
+void Scheduler::ReachAfterOperation() {
+  constexpr uint32_t kOneOf = 4;
+  if (switch_faults_.late_results && late_results_.Below(kOneOf) == 0) {
+    Reach(PointKind::kOperation, nullptr);
+  }
+}
+
 Fiber& Scheduler::Choose(PointKind kind,
                          const std::vector<uint32_t>& candidates) {
   const auto count = static_cast<uint32_t>(candidates.size());
@@ -272,6 +286,7 @@ void Scheduler::SwitchTo(Fiber& next) {
   if (&next == &self) return;
   SetRunning(&next);
   self.context.SwitchTo(next.context);
+  if (error_ != nullptr) *error_ = internal::kErrnoMarker;
   ReclaimEnded();
 }
 
