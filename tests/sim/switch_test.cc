@@ -126,6 +126,24 @@ TEST(SwitchFaultDeathTest, UseOfAStackThatHasEndedIsAnError) {
 }
 #endif
 
+// --- The same again --------------------------------------------------------
+
+TEST(RepeatTest, BodyThatKeepsSomethingIsNoticed) {
+  int calls = 0;
+  const auto body = [&](Sim& io) { CountedProgram(io, ++calls % 2 + 1); };
+  ExploreResult result = FindFailure({.strategy = "random"}, body);
+  ASSERT_EQ(KindOf(result), FailureKind::kDivergence) << result.report;
+  EXPECT_THAT(result.failure->text,
+              ::testing::StartsWith("a schedule that had passed was run once "
+                                    "more, and went another way\n"));
+  EXPECT_EQ(result.schedules, 8u);
+  calls = 0;
+  result = FindFailure(
+      {.schedules = 500, .strategy = "random", .repeat_every = 0}, body);
+  EXPECT_TRUE(result.ok()) << result.report;
+  EXPECT_EQ(calls, 500);
+}
+
 // --- What is the task's own ------------------------------------------------
 
 // Others run here, in every way in which a task may let them.
