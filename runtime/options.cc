@@ -31,6 +31,8 @@ constexpr Choice<DriverKind> kDrivers[] = {{"auto", DriverKind::kAuto},
                                            {"uring", DriverKind::kUring},
                                            {"epoll", DriverKind::kEpoll}};
 
+constexpr Choice<bool> kSwitch[] = {{"on", true}, {"off", false}};
+
 absl::Status Impossible(std::string_view name, std::string_view value,
                         std::string_view possible) {
   return absl::InvalidArgumentError(
@@ -148,11 +150,14 @@ absl::Status Options::Set(std::string_view name, std::string_view value) {
   if (name == "idle_thread_timeout") {
     return SetDuration(name, value, idle_thread_timeout);
   }
+  if (name == "report_overflow") {
+    return SetChoice(name, value, kSwitch, report_overflow);
+  }
   if (name == "perturb_seed") return SetNumber(name, value, perturb_seed);
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no option '", View(name),
       "'; there are backend, driver, workers, stack_size, max_tasks, "
-      "ring_entries, idle_thread_timeout, perturb_seed"));
+      "ring_entries, idle_thread_timeout, report_overflow, perturb_seed"));
 }
 
 absl::Status Options::Validate() const {

@@ -55,6 +55,13 @@ struct Options {
   // next task before it ends, such as `500ms` or `1m`. Default: 5 s.
   std::optional<Duration> idle_thread_timeout = std::nullopt;
 
+  // WEFT_REPORT_OVERFLOW=on|off: handlers for SIGSEGV and SIGBUS, which belong
+  // to the process, write a line when a task overflows its stack: its name,
+  // where it was spawned, how large the stack is. Then the signal does what it
+  // did before. On Threaded, tasks on threads of the host program are left
+  // out. Default: off; with RunMain, on.
+  std::optional<bool> report_overflow = std::nullopt;
+
   // WEFT_PERTURB_SEED, Evented only, for tests: workers pick among ready
   // fibers at random, delay some for a few turns and let tasks that are about
   // to wait yield first. The seed is where the random numbers come from; 0 is

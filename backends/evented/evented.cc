@@ -70,6 +70,7 @@ Evented::Evented(const Options& options)
               .stack_size = options.stack_size.value_or(kDefaultStackSize),
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
+              .report_overflow = options.report_overflow.value_or(false),
               .perturb_seed = options.perturb_seed.value_or(0)})) {}
 
 Evented::~Evented() { RefuseOnWorker("~Evented"); }

@@ -335,8 +335,8 @@ Threaded::Threaded(const Options& options)
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
               .idle_timeout =
-                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout)})) {
-}
+                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout),
+              .report_overflow = options.report_overflow.value_or(false)})) {}
 
 Threaded::~Threaded() = default;
 

@@ -27,9 +27,10 @@
 namespace weft::internal {
 namespace {
 
-// Larger than the largest frame that a compiler makes without probing it: GCC
-// and Clang probe each page of a larger one with -fstack-clash-protection.
-constexpr size_t kGuardSize = size_t{16} << 10;
+// At the top of each stack, for its owner; a cache line keeps the rest aligned.
+constexpr size_t kOwnerSize = 64;
+static_assert(sizeof(StackOwner) <= kOwnerSize &&
+              StackOwner::is_always_lock_free);
 
 constexpr size_t kMostStacksPerSlab = 256;
 
@@ -76,7 +77,10 @@ StackPool::StackPool(size_t stack_size)
 StackPool::~StackPool() {
   WEFT_CHECK(taken_ == 0);
   WEFT_CHECK(reserved_ == 0);
-  for (const Slab& slab : slabs_) munmap(slab.address, slab.size);
+  for (const Slab& slab : slabs_) {
+    GuardedStacks::Remove(*slab.guarded);
+    munmap(slab.address, slab.size);
+  }
 }
 
 absl::Status StackPool::Reserve() {
@@ -104,7 +108,7 @@ Stack StackPool::Take() {
   std::vector<std::byte*>& from = warm_.empty() ? cold_ : warm_;
   std::byte* const bottom = from.back();
   from.pop_back();
-  return {.bottom = bottom, .size = stack_size_ - kGuardSize};
+  return {.bottom = bottom, .size = stack_size_ - kGuardSize - kOwnerSize};
 }
 
 void StackPool::Give(Stack stack) {
@@ -177,7 +181,17 @@ bool StackPool::Grow() {
       errno = error;
       continue;
     }
-    slabs_.push_back({.address = address, .size = size});
+    // The owners are null: they lie in fresh memory.
+    const auto* const first_owner =
+        reinterpret_cast<StackOwner*>(slab + stack_size_ - kOwnerSize);
+    slabs_.push_back(
+        {.address = address,
+         .size = size,
+         .guarded = &GuardedStacks::Add({.begin = slab,
+                                         .count = count,
+                                         .stack_size = stack_size_,
+                                         .guard_size = kGuardSize,
+                                         .first_owner = first_owner})});
     // So that giving back never allocates.
     MakeRoom(cold_, total_ + count);
     MakeRoom(warm_, total_ + count);

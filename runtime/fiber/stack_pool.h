@@ -20,15 +20,21 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/guarded_stacks.h"
 
 namespace weft::internal {
 
-// The usable part of a stack, guard excluded.
+// The usable part of a stack. Below it lies the guard, above it its owner.
 struct Stack {
   std::byte* bottom = nullptr;
   size_t size = 0;
 
   std::byte* top() const { return bottom + size; }
+  // Whom a report of an overflow names.
+  void SetOwner(const Task* task) const {
+    reinterpret_cast<StackOwner*>(top())->store(task,
+                                                std::memory_order_release);
+  }
 };
 
 class StackPool {
@@ -46,10 +52,10 @@ class StackPool {
   // Gives a promise back that was not used.
   void CancelReservation();
 
-  // A stack, against a reservation. Its contents are undefined.
+  // A stack without owner, against a reservation. Its contents are undefined.
   Stack Take();
-  // Gives a stack and its reservation back. The pages of all but a few stacks
-  // return to the kernel.
+  // Gives a stack without owner and its reservation back. The pages of all but
+  // a few stacks return to the kernel.
   void Give(Stack stack);
 
   // Returns the pages that idle stacks keep, but for a handful; for when there
@@ -65,6 +71,7 @@ class StackPool {
   struct Slab {
     void* address;
     size_t size;
+    GuardedStacks::Entry* guarded;
   };
 
   bool Grow();

@@ -213,6 +213,7 @@ void Worker::StartTask(Task& task) {
   next_colour_ = (next_colour_ + 1) % kColours;
   std::byte* const place = stack.top() - kSize - next_colour_ * kColourSize;
   auto* const fiber = new (place) Fiber(*this, task, stack, &Worker::FiberMain);
+  stack.SetOwner(&task);
   task.runner = fiber;
   // Partner of the load in Evented::Interrupt.
   task.carrier.store(this, std::memory_order_seq_cst);
@@ -462,6 +463,7 @@ void Worker::FiberMain(void* argument) {
   worker.load_.fetch_sub(1, std::memory_order_relaxed);
   worker.group_.TaskEnded();
   task.Announce();
+  fiber.stack.SetOwner(nullptr);
   task.DropReference();
   worker.EndFiber(fiber);
 }

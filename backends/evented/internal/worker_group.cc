@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/parking_lot.h"
+#include "weft/runtime/internal/signal_stack.h"
 
 namespace weft::internal {
 namespace {
@@ -32,6 +33,9 @@ constexpr uint32_t kPlacementSlack = 4;
 
 WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
     : io_(io), options_(options), stacks_(options.stack_size) {
+  if (options.report_overflow) {
+    crash_handlers_.emplace(CrashHandlers::Signals::kFaults);
+  }
   for (uint32_t i = 0; i < options.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
   }
@@ -99,6 +103,7 @@ void WorkerGroup::Serve(Worker& worker,
   pthread_setname_np(pthread_self(),
                      absl::StrCat("weft-", worker.index()).c_str());
   BlockSigpipe();
+  const SignalStack signal_stack;
   start_up->Report(worker.SetUp());
   // Nobody runs, steals or posts before all are set up.
   start_up->decided.wait();

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "absl/status/status.h"
 #include "weft/backends/evented/internal/worker.h"
 #include "weft/runtime/fiber/stack_pool.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/io.h"
 
 namespace weft::internal {
@@ -21,7 +23,8 @@ struct WorkerGroupOptions {
   uint32_t workers;
   uint32_t ring_entries;
   size_t stack_size;
-  uint32_t max_tasks;     // UINT32_MAX: no limit
+  uint32_t max_tasks;  // UINT32_MAX: no limit
+  bool report_overflow;
   uint64_t perturb_seed;  // 0: no perturbation
 };
 
@@ -67,6 +70,7 @@ class WorkerGroup {
 
   Io& io_;
   const WorkerGroupOptions options_;
+  std::optional<CrashHandlers> crash_handlers_;
   StackPool stacks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;

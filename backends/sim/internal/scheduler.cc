@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/status.h"
 
 namespace weft::sim {
@@ -27,7 +28,11 @@ Scheduler::Scheduler(Io& io, const Limits& limits)
     : io_(io),
       limits_(limits),
       stacks_(std::make_unique<internal::StackPool>(limits.stack_size)),
-      now_(kBeginning) {}
+      now_(kBeginning) {
+  if (limits.report_overflow) {
+    crash_handlers_.emplace(internal::CrashHandlers::Signals::kFaults);
+  }
+}
 
 Scheduler::~Scheduler() {
   timers_.clear();
@@ -66,6 +71,8 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   Reset(plan);
   world_->Begin(internal::DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
+  std::optional<internal::SignalStack> signal_stack;
+  if (limits_.report_overflow) signal_stack.emplace();
   internal::Context main;
   main_ = &main;
   current_ = &internal::current;
@@ -108,6 +115,7 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   const auto number = static_cast<uint32_t>(fibers_.size());
   auto* const fiber = new (stack.top() - kSize)
       Fiber(number, task, stack, &Scheduler::FiberMain);
+  stack.SetOwner(&task);
   if (running_ != nullptr) fiber->host = running_->host;
   task.AddReference();
   task.runner = fiber;
@@ -147,6 +155,7 @@ void Scheduler::FiberMain(void* argument) {
   // Who waits for the end may start another task at once.
   --self.unfinished_;
   task.Announce();
+  fiber.stack.SetOwner(nullptr);
   task.DropReference();
   self.EndFiber(fiber);
 }

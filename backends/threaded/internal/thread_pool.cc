@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/threaded/internal/thread_record.h"
+#include "weft/backends/threaded/internal/thread_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 
@@ -24,6 +25,13 @@ struct ThreadStart {
 };
 
 }  // namespace
+
+ThreadPool::ThreadPool(Io& io, const ThreadPoolOptions& options)
+    : io_(io), options_(options) {
+  if (options.report_overflow) {
+    crash_handlers_.emplace(CrashHandlers::Signals::kFaults);
+  }
+}
 
 ThreadPool::~ThreadPool() {
   {
@@ -75,6 +83,7 @@ absl::Status ThreadPool::StartThread(Task& task) {
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, options_.stack_size);
+  pthread_attr_setguardsize(&attributes, kGuardSize);
   auto start = std::make_unique<ThreadStart>(ThreadStart{this, &task});
   pthread_t thread;
   const int error =
@@ -97,16 +106,21 @@ void* ThreadPool::ThreadMain(void* argument) {
 
 void ThreadPool::Serve(Task* task) {
   ThreadRecord& record = ThreadRecord::Acquire();
+  std::optional<ThreadStack> stack;
+  if (options_.report_overflow) stack.emplace();
   for (; task != nullptr; task = AwaitTask()) {
     // The task must be known before `carrier` is set: from then on Interrupt
     // goes through the record.
     record.SetTask(task);
     task->runner = &record;
     task->carrier.store(&record, std::memory_order_seq_cst);
+    if (stack.has_value()) stack->SetOwner(task);
     RunTask(*task);
+    if (stack.has_value()) stack->SetOwner(nullptr);
     record.SetTask(nullptr);
     task->DropReference();
   }
+  stack.reset();
   ThreadRecord::Release(record);
   const std::lock_guard lock(mutex_);
   ended_.push_back(pthread_self());

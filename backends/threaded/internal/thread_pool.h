@@ -8,11 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/task.h"
 
 namespace weft::internal {
@@ -21,12 +23,12 @@ struct ThreadPoolOptions {
   size_t stack_size;
   uint32_t max_tasks;  // UINT32_MAX: no limit
   Duration idle_timeout;
+  bool report_overflow;
 };
 
 class ThreadPool {
  public:
-  ThreadPool(Io& io, const ThreadPoolOptions& options)
-      : io_(io), options_(options) {}
+  ThreadPool(Io& io, const ThreadPoolOptions& options);
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
@@ -59,6 +61,7 @@ class ThreadPool {
 
   Io& io_;
   const ThreadPoolOptions options_;
+  std::optional<CrashHandlers> crash_handlers_;
 
   mutable std::mutex mutex_;
   std::vector<IdleThread*> idle_;  // guarded by mutex_; the last is taken first
