@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/internal/check.h"
 
 // Linux 6.13; uapi/asm-generic/mman-common.h. Older headers lack it, older
@@ -108,7 +109,10 @@ Stack StackPool::Take() {
   std::vector<std::byte*>& from = warm_.empty() ? cold_ : warm_;
   std::byte* const bottom = from.back();
   from.pop_back();
-  return {.bottom = bottom, .size = stack_size_ - kGuardSize - kOwnerSize};
+  const Stack stack = {.bottom = bottom,
+                       .size = stack_size_ - kGuardSize - kOwnerSize};
+  BeginStack(stack.bottom, stack.size);
+  return stack;
 }
 
 void StackPool::Give(Stack stack) {
