@@ -23,6 +23,9 @@ namespace internal {
 // Writes "<program>: <message>" and a line end to standard error in one write.
 void PrintError(const absl::Status& status);
 
+// Writes the lines of StackUseReport to standard error.
+void PrintStackUse();
+
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
 
@@ -72,6 +75,7 @@ int RunMain(const Options& options, Fn&& fn) {
       return result;
     }
   });
+  if (options.measure_stacks.value_or(false)) internal::PrintStackUse();
   if (!status.ok()) internal::PrintError(status);
   return absl::IsInvalidArgument(status) ? internal::kExitUsage : code;
 }

@@ -62,6 +62,11 @@ struct Options {
   // out. Default: off; with RunMain, on.
   std::optional<bool> report_overflow = std::nullopt;
 
+  // WEFT_MEASURE_STACKS=on|off, Evented and Sim only: note how much of their
+  // stacks tasks use, see stack_use.h; RunMain prints that at the end. Costs
+  // some 10 us for each task. Default: off.
+  std::optional<bool> measure_stacks = std::nullopt;
+
   // WEFT_PERTURB_SEED, Evented only, for tests: workers pick among ready
   // fibers at random, delay some for a few turns and let tasks that are about
   // to wait yield first. The seed is where the random numbers come from; 0 is
@@ -85,7 +90,11 @@ struct Options {
   absl::Status Validate() const;
 };
 
+// Of a stack, in bytes of address space with the guard. The smallest has room
+// for some 40 KiB of frames and for the frame of a signal.
 inline constexpr size_t kDefaultStackSize = size_t{512} << 10;
+inline constexpr size_t kLeastStackSize = size_t{64} << 10;
+inline constexpr size_t kMostStackSize = size_t{1} << 30;
 
 }  // namespace weft
 

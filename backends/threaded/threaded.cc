@@ -320,6 +320,9 @@ absl::StatusOr<std::unique_ptr<Threaded>> Threaded::Create(
   if (options.ring_entries.has_value()) {
     status.Update(RefuseOption("ring_entries"));
   }
+  if (options.measure_stacks.has_value()) {
+    status.Update(RefuseOption("measure_stacks"));
+  }
   if (options.perturb_seed.has_value()) {
     status.Update(RefuseOption("perturb_seed"));
   }

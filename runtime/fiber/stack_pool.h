@@ -24,10 +24,13 @@
 
 namespace weft::internal {
 
+class StackPool;
+
 // The usable part of a stack. Below it lies the guard, above it its owner.
 struct Stack {
   std::byte* bottom = nullptr;
   size_t size = 0;
+  StackPool* pool = nullptr;  // where it came from
 
   std::byte* top() const { return bottom + size; }
   // Whom a report of an overflow names.
@@ -37,10 +40,15 @@ struct Stack {
   }
 };
 
+enum class StackPages {
+  kKept,   // some stacks keep their pages, for the next user
+  kFresh,  // every stack begins with untouched pages, so that use is measured
+};
+
 class StackPool {
  public:
   // Each stack takes `stack_size` bytes of address space, guard included.
-  explicit StackPool(size_t stack_size);
+  explicit StackPool(size_t stack_size, StackPages pages = StackPages::kKept);
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
   // Unmaps everything. All stacks and reservations must have been given back.
@@ -80,6 +88,10 @@ class StackPool {
   void Release(std::span<std::byte* const> bottoms) const;
 
   const size_t stack_size_;
+  const StackPages pages_;
+  // How many free stacks keep their pages, and how many after Trim.
+  const size_t most_warm_;
+  const size_t warm_after_trim_;
 
   mutable std::mutex mutex_;
   std::vector<Slab> slabs_;
@@ -89,7 +101,7 @@ class StackPool {
   size_t total_ = 0;
   size_t reserved_ = 0;  // those taken and those in Release included
   uint32_t taken_ = 0;
-  size_t next_slab_ = 16;  // stacks in the next slab
+  size_t next_slab_;  // stacks in the next slab
   bool guard_by_madvise_ = true;
 };
 

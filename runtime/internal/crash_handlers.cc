@@ -85,8 +85,9 @@ void ReportOverflow(const void* address) {
   out.Put(": its stack of ");
   out.PutNumber(found.stack_size);
   out.Put(
-      " bytes is full; give all tasks more with Options::stack_size, such as "
-      "WEFT_STACK_SIZE=");
+      " bytes is full; give it more with SpawnOptions::stack_size, or all "
+      "tasks "
+      "with Options::stack_size, such as WEFT_STACK_SIZE=");
   out.PutNumber(2 * found.stack_size);
   out.Put("\n");
 }

@@ -45,9 +45,21 @@ void GuardedStacks::Remove(Entry& entry) {
   free_entries = &entry;
 }
 
-GuardedStacks::Found GuardedStacks::FindGuard(const void* address) {
+namespace {
+
+struct Place {
+  const StackRange* range = nullptr;  // null: no stack
+  size_t index = 0;
+  const std::byte* begin() const {
+    return range->begin + index * range->stack_size;
+  }
+};
+
+// The stack that `address` lies in. Async-signal-safe.
+Place Find(const void* address) {
   const auto wanted = reinterpret_cast<uintptr_t>(address);
-  for (const Entry* entry = all_entries.load(std::memory_order_acquire);
+  for (const GuardedStacks::Entry* entry =
+           all_entries.load(std::memory_order_acquire);
        entry != nullptr; entry = entry->next) {
     if (!entry->used.load(std::memory_order_acquire)) continue;
     const StackRange& range = entry->range;
@@ -55,15 +67,36 @@ GuardedStacks::Found GuardedStacks::FindGuard(const void* address) {
     if (wanted < begin || wanted - begin >= range.count * range.stack_size) {
       continue;
     }
-    const size_t index = (wanted - begin) / range.stack_size;
-    if ((wanted - begin) % range.stack_size >= range.guard_size) return {};
-    const auto* const owner = reinterpret_cast<const StackOwner*>(
-        reinterpret_cast<const std::byte*>(range.first_owner) +
-        index * range.stack_size);
-    return {.task = owner->load(std::memory_order_acquire),
-            .stack_size = range.stack_size};
+    return {.range = &range, .index = (wanted - begin) / range.stack_size};
   }
   return {};
+}
+
+}  // namespace
+
+GuardedStacks::Found GuardedStacks::FindGuard(const void* address) {
+  const Place place = Find(address);
+  if (place.range == nullptr) return {};
+  const StackRange& range = *place.range;
+  const auto* const at = static_cast<const std::byte*>(address);
+  if (at - place.begin() >= static_cast<std::ptrdiff_t>(range.guard_size)) {
+    return {};
+  }
+  const auto* const owner = reinterpret_cast<const StackOwner*>(
+      reinterpret_cast<const std::byte*>(range.first_owner) +
+      place.index * range.stack_size);
+  return {.task = owner->load(std::memory_order_acquire),
+          .stack_size = range.stack_size};
+}
+
+GuardedStacks::Bounds GuardedStacks::FindStack(const void* address) {
+  const Place place = Find(address);
+  if (place.range == nullptr) return {};
+  const StackRange& range = *place.range;
+  return {.begin = place.begin() + range.guard_size,
+          .end = place.begin() + range.stack_size,
+          .stack_size = range.stack_size,
+          .measured = range.measured};
 }
 
 }  // namespace weft::internal

@@ -1,4 +1,5 @@
-// Which task a guard page belongs to, for a handler of the fault in it.
+// Which stack an address lies in, and whose it is; above all for a handler of
+// the fault in a guard.
 #ifndef WEFT_RUNTIME_INTERNAL_GUARDED_STACKS_H_
 #define WEFT_RUNTIME_INTERNAL_GUARDED_STACKS_H_
 
@@ -27,6 +28,9 @@ struct StackRange {
   size_t count = 0;
   size_t stack_size = 0;  // guard included
   size_t guard_size = 0;
+  // Pages are untouched when a task begins, so that those it has touched tell
+  // how much it used.
+  bool measured = false;
   // Of the first stack; those of the others follow, `stack_size` bytes apart.
   const StackOwner* first_owner = nullptr;
 };
@@ -46,6 +50,15 @@ class GuardedStacks {
   };
   // The task whose guard `address` lies in. Async-signal-safe.
   static Found FindGuard(const void* address);
+
+  struct Bounds {
+    const std::byte* begin = nullptr;  // guard excluded
+    const std::byte* end = nullptr;
+    size_t stack_size = 0;  // guard included
+    bool measured = false;  // false where there is no such stack, too
+  };
+  // The stack that `address` lies in.
+  static Bounds FindStack(const void* address);
 };
 
 }  // namespace internal

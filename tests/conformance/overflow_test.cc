@@ -80,7 +80,8 @@ void RunReporting(Fn fn) {
 constexpr char kReport[] =
     "^weft: stack overflow in task 'deep', spawned at "
     ".*tests/conformance/overflow_test.cc:[0-9]+: its stack of 262144 bytes "
-    "is full; .*WEFT_STACK_SIZE=524288\n$";
+    "is full; give it more with SpawnOptions::stack_size, or all tasks with "
+    "Options::stack_size, such as WEFT_STACK_SIZE=524288\n$";
 
 template <class Config>
 class OverflowDeathTest : public testing::ConformanceTest<Config> {};

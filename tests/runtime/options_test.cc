@@ -61,6 +61,7 @@ TEST_F(OptionsTest, DefaultsSetNothing) {
   EXPECT_FALSE(options.ring_entries.has_value());
   EXPECT_FALSE(options.idle_thread_timeout.has_value());
   EXPECT_FALSE(options.report_overflow.has_value());
+  EXPECT_FALSE(options.measure_stacks.has_value());
   EXPECT_FALSE(options.perturb_seed.has_value());
   EXPECT_TRUE(options.Validate().ok());
 }
@@ -91,6 +92,8 @@ TEST_F(OptionsTest, EveryOptionIsSetFromText) {
   EXPECT_EQ(options.report_overflow, true);
   EXPECT_TRUE(options.Set("report_overflow", "off").ok());
   EXPECT_EQ(options.report_overflow, false);
+  EXPECT_TRUE(options.Set("measure_stacks", "on").ok());
+  EXPECT_EQ(options.measure_stacks, true);
   EXPECT_TRUE(options.Set("perturb_seed", "18446744073709551615").ok());
   EXPECT_EQ(options.perturb_seed, UINT64_MAX);
   EXPECT_TRUE(options.Validate().ok());
@@ -131,7 +134,8 @@ TEST_F(OptionsTest, UnknownNameIsRefusedAndTheKnownOnesListed) {
   ExpectRefused(options.Set("wrokers", "2"),
                 "there is no option 'wrokers'; there are backend, driver, "
                 "workers, stack_size, max_tasks, ring_entries, "
-                "idle_thread_timeout, report_overflow, perturb_seed");
+                "idle_thread_timeout, report_overflow, "
+                "measure_stacks, perturb_seed");
 }
 
 TEST_F(OptionsTest, EnvironmentOverridesDefaults) {
@@ -178,7 +182,8 @@ TEST_F(OptionsTest, UnknownVariableIsKeptAsAnError) {
   const std::string message =
       "environment: WEFT_WROKERS: there is no option 'wrokers'; there are "
       "backend, driver, workers, stack_size, max_tasks, ring_entries, "
-      "idle_thread_timeout, report_overflow, perturb_seed";
+      "idle_thread_timeout, report_overflow, "
+      "measure_stacks, perturb_seed";
   ExpectRefused(options.error, message);
   ExpectRefused(options.Validate(), message);
   ExpectRefused(CreateThreaded(options), message);

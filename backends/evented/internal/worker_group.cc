@@ -32,7 +32,10 @@ constexpr uint32_t kPlacementSlack = 4;
 }  // namespace
 
 WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
-    : io_(io), options_(options), stacks_(options.stack_size) {
+    : io_(io),
+      options_(options),
+      stacks_(options.stack_size,
+              options.measure_stacks ? StackPages::kFresh : StackPages::kKept) {
   if (options.report_overflow) {
     crash_handlers_.emplace(CrashHandlers::Signals::kFaults);
   }
@@ -115,13 +118,14 @@ void WorkerGroup::Serve(Worker& worker,
 }
 
 absl::Status WorkerGroup::StartTask(Task& task) {
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
   if (tasks_.fetch_add(1, std::memory_order_relaxed) >= options_.max_tasks) {
     TaskEnded();
     return absl::ResourceExhaustedError(
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      options_.max_tasks, " tasks is reached"));
   }
-  if (absl::Status status = stacks_.Reserve(); !status.ok()) {
+  if (absl::Status status = stacks_.Reserve(task.stack_size()); !status.ok()) {
     TaskEnded();
     return status;
   }

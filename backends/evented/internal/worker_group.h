@@ -13,7 +13,7 @@
 
 #include "absl/status/status.h"
 #include "weft/backends/evented/internal/worker.h"
-#include "weft/runtime/fiber/stack_pool.h"
+#include "weft/runtime/fiber/stack_pools.h"
 #include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/io.h"
 
@@ -25,6 +25,7 @@ struct WorkerGroupOptions {
   size_t stack_size;
   uint32_t max_tasks;  // UINT32_MAX: no limit
   bool report_overflow;
+  bool measure_stacks;
   uint64_t perturb_seed;  // 0: no perturbation
 };
 
@@ -49,7 +50,7 @@ class WorkerGroup {
 
   Io& io() { return io_; }
   const WorkerGroupOptions& options() const { return options_; }
-  StackPool& stacks() { return stacks_; }
+  StackPools& stacks() { return stacks_; }
   bool stopping() const { return stopping_.load(std::memory_order_seq_cst); }
   const std::vector<std::unique_ptr<Worker>>& workers() const {
     return workers_;
@@ -71,7 +72,7 @@ class WorkerGroup {
   Io& io_;
   const WorkerGroupOptions options_;
   std::optional<CrashHandlers> crash_handlers_;
-  StackPool stacks_;
+  StackPools stacks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};

@@ -8,6 +8,7 @@
 #include "weft/backends/sim/internal/task_tree.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/signal_stack.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
 namespace weft::sim {
@@ -27,7 +28,10 @@ constexpr uint32_t kIdleYieldsPerTask = 200;
 Scheduler::Scheduler(Io& io, const Limits& limits)
     : io_(io),
       limits_(limits),
-      stacks_(std::make_unique<internal::StackPool>(limits.stack_size)),
+      stacks_(std::make_unique<internal::StackPools>(
+          limits.stack_size, limits.measure_stacks
+                                 ? internal::StackPages::kFresh
+                                 : internal::StackPages::kKept)),
       now_(kBeginning) {
   if (limits.report_overflow) {
     crash_handlers_.emplace(internal::CrashHandlers::Signals::kFaults);
@@ -106,8 +110,11 @@ absl::Status Scheduler::MakeFiber(Task& task) {
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      limits_.max_tasks, " tasks is reached"));
   }
-  if (absl::Status status = stacks_->Reserve(); !status.ok()) return status;
-  const internal::Stack stack = stacks_->Take();
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
+  if (absl::Status status = stacks_->Reserve(task.stack_size()); !status.ok()) {
+    return status;
+  }
+  const internal::Stack stack = stacks_->Take(task.stack_size());
   // At the top, which the fiber touches anyway.
   constexpr size_t kCacheLine = 64;
   constexpr size_t kSize =
@@ -152,6 +159,7 @@ void Scheduler::FiberMain(void* argument) {
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
   fiber.finished = true;
+  if (self.limits_.measure_stacks) internal::NoteStackUse(task);
   // Who waits for the end may start another task at once.
   --self.unfinished_;
   task.Announce();

@@ -35,6 +35,7 @@
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
+#include "weft/runtime/fiber/stack_pools.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
@@ -47,6 +48,7 @@ struct Limits {
   size_t stack_size = 0;
   uint32_t max_tasks = 0;
   bool report_overflow = false;
+  bool measure_stacks = false;
   uint64_t unfair_steps = 0;  // after which the strategy is not asked any more
   uint64_t max_steps = 0;     // after which a schedule is a livelock
 };
@@ -202,7 +204,7 @@ class Scheduler final : public internal::Explorer {
   World* world_ = nullptr;
   const Limits limits_;
   std::optional<internal::CrashHandlers> crash_handlers_;
-  std::unique_ptr<internal::StackPool> stacks_;
+  std::unique_ptr<internal::StackPools> stacks_;
   bool any_abandoned_ = false;
 
   // The schedule.

@@ -33,8 +33,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
   ~ThreadPool();
 
-  // Runs `task` on an idle thread, or on a new one. Takes a reference.
-  // RESOURCE_EXHAUSTED when the kernel or max_tasks refuses. Any thread.
+  // Runs `task` on an idle thread with a stack of its size, or on a new one.
+  // Takes a reference. RESOURCE_EXHAUSTED when the kernel or max_tasks refuses,
+  // INVALID_ARGUMENT for an impossible size. Any thread.
   absl::Status Start(Task& task);
 
   // Counts a task that runs elsewhere; RESOURCE_EXHAUSTED at max_tasks.
@@ -45,16 +46,23 @@ class ThreadPool {
 
  private:
   struct IdleThread {
+    const size_t stack_size;
     std::condition_variable wake;
     Task* task = nullptr;  // guarded by mutex_; null: still idle
     bool stop = false;     // guarded by mutex_
   };
 
   static void* ThreadMain(void* start);
-  void Serve(Task* task);
+  void Serve(Task* task, size_t stack_size);
   void RunTask(Task& task);
-  // The next task for the calling thread; null when it is to end.
-  Task* AwaitTask();
+  // The next task for the calling thread, which has a stack of `stack_size`;
+  // null when it is to end.
+  Task* AwaitTask(size_t stack_size);
+  // Null if none has such a stack.
+  IdleThread* TakeIdleLocked(size_t stack_size);
+  size_t StackSizeFor(const Task& task) const {
+    return task.stack_size() == 0 ? options_.stack_size : task.stack_size();
+  }
   absl::Status CountLocked(const std::string& name);
   absl::Status StartThread(Task& task);
   void JoinEnded();
