@@ -1,5 +1,6 @@
 #include "weft/runtime/future.h"
 
+#include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
 
 namespace weft::internal {
@@ -24,7 +25,10 @@ void JoinableTask::Await(Io& io) {
   }
 }
 
-void JoinableTask::RunInline() {
+void JoinableTask::RunInline(const absl::Status& refused) {
+  if (absl::IsInvalidArgument(refused)) {
+    Misuse(absl::StrCat("Async: ", refused.message()));
+  }
   Run();
   AnnounceEnd();
 }

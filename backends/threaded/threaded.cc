@@ -320,6 +320,9 @@ absl::StatusOr<std::unique_ptr<Threaded>> Threaded::Create(
   if (options.ring_entries.has_value()) {
     status.Update(RefuseOption("ring_entries"));
   }
+  if (options.measure_stacks.has_value()) {
+    status.Update(RefuseOption("measure_stacks"));
+  }
   if (options.perturb_seed.has_value()) {
     status.Update(RefuseOption("perturb_seed"));
   }
@@ -335,8 +338,8 @@ Threaded::Threaded(const Options& options)
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
               .idle_timeout =
-                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout)})) {
-}
+                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout),
+              .report_overflow = options.report_overflow.value_or(false)})) {}
 
 Threaded::~Threaded() = default;
 

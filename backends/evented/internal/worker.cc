@@ -10,6 +10,7 @@
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -206,13 +207,14 @@ void Worker::StartTasks() {
 }
 
 void Worker::StartTask(Task& task) {
-  const Stack stack = group_.stacks().Take();
+  const Stack stack = group_.stacks().Take(task.stack_size());
   // At the top, which the fiber touches anyway.
   constexpr size_t kSize =
       (sizeof(Fiber) + kColourSize - 1) / kColourSize * kColourSize;
   next_colour_ = (next_colour_ + 1) % kColours;
   std::byte* const place = stack.top() - kSize - next_colour_ * kColourSize;
   auto* const fiber = new (place) Fiber(*this, task, stack, &Worker::FiberMain);
+  stack.SetOwner(&task);
   task.runner = fiber;
   // Partner of the load in Evented::Interrupt.
   task.carrier.store(this, std::memory_order_seq_cst);
@@ -253,7 +255,7 @@ void Worker::FireTimers() {
 }
 
 MonotonicTime Worker::EndOfWait() {
-  StackPool& stacks = group_.stacks();
+  StackPools& stacks = group_.stacks();
   if (stacks.HasExcess()) {
     const MonotonicTime now = group_.io().Now();
     if (trim_at_ == kNever) {
@@ -461,7 +463,9 @@ void Worker::FiberMain(void* argument) {
   task.runner = nullptr;
   worker.load_.fetch_sub(1, std::memory_order_relaxed);
   worker.group_.TaskEnded();
+  if (worker.group_.options().measure_stacks) NoteStackUse(task);
   task.Announce();
+  fiber.stack.SetOwner(nullptr);
   task.DropReference();
   worker.EndFiber(fiber);
 }

@@ -7,6 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/signal_stack.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
 namespace weft::sim {
@@ -26,8 +28,15 @@ constexpr uint32_t kIdleYieldsPerTask = 200;
 Scheduler::Scheduler(Io& io, const Limits& limits)
     : io_(io),
       limits_(limits),
-      stacks_(std::make_unique<internal::StackPool>(limits.stack_size)),
-      now_(kBeginning) {}
+      stacks_(std::make_unique<internal::StackPools>(
+          limits.stack_size, limits.measure_stacks
+                                 ? internal::StackPages::kFresh
+                                 : internal::StackPages::kKept)),
+      now_(kBeginning) {
+  if (limits.report_overflow) {
+    crash_handlers_.emplace(internal::CrashHandlers::Signals::kFaults);
+  }
+}
 
 Scheduler::~Scheduler() {
   timers_.clear();
@@ -66,6 +75,8 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   Reset(plan);
   world_->Begin(internal::DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
+  std::optional<internal::SignalStack> signal_stack;
+  if (limits_.report_overflow) signal_stack.emplace();
   internal::Context main;
   main_ = &main;
   current_ = &internal::current;
@@ -99,8 +110,11 @@ absl::Status Scheduler::MakeFiber(Task& task) {
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      limits_.max_tasks, " tasks is reached"));
   }
-  if (absl::Status status = stacks_->Reserve(); !status.ok()) return status;
-  const internal::Stack stack = stacks_->Take();
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
+  if (absl::Status status = stacks_->Reserve(task.stack_size()); !status.ok()) {
+    return status;
+  }
+  const internal::Stack stack = stacks_->Take(task.stack_size());
   // At the top, which the fiber touches anyway.
   constexpr size_t kCacheLine = 64;
   constexpr size_t kSize =
@@ -108,6 +122,7 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   const auto number = static_cast<uint32_t>(fibers_.size());
   auto* const fiber = new (stack.top() - kSize)
       Fiber(number, task, stack, &Scheduler::FiberMain);
+  stack.SetOwner(&task);
   if (running_ != nullptr) fiber->host = running_->host;
   task.AddReference();
   task.runner = fiber;
@@ -144,9 +159,11 @@ void Scheduler::FiberMain(void* argument) {
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
   fiber.finished = true;
+  if (self.limits_.measure_stacks) internal::NoteStackUse(task);
   // Who waits for the end may start another task at once.
   --self.unfinished_;
   task.Announce();
+  fiber.stack.SetOwner(nullptr);
   task.DropReference();
   self.EndFiber(fiber);
 }

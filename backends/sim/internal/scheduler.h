@@ -35,7 +35,9 @@
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
+#include "weft/runtime/fiber/stack_pools.h"
 #include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/rng.h"
 #include "weft/runtime/io.h"
@@ -45,6 +47,8 @@ namespace weft::sim {
 struct Limits {
   size_t stack_size = 0;
   uint32_t max_tasks = 0;
+  bool report_overflow = false;
+  bool measure_stacks = false;
   uint64_t unfair_steps = 0;  // after which the strategy is not asked any more
   uint64_t max_steps = 0;     // after which a schedule is a livelock
 };
@@ -199,7 +203,8 @@ class Scheduler final : public internal::Explorer {
   Io& io_;
   World* world_ = nullptr;
   const Limits limits_;
-  std::unique_ptr<internal::StackPool> stacks_;
+  std::optional<internal::CrashHandlers> crash_handlers_;
+  std::unique_ptr<internal::StackPools> stacks_;
   bool any_abandoned_ = false;
 
   // The schedule.
