@@ -9,6 +9,7 @@
 #include "weft/backends/threaded/internal/thread_record.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/task_record.h"
 
 namespace weft::internal {
 namespace {
@@ -51,6 +52,7 @@ absl::Status ThreadPool::Start(Task& task) {
       return status;
     }
     task.AddReference();
+    TaskRegistry::Enter(task.record, &io_, "threaded");
     if (!idle_.empty()) {
       IdleThread& idle = *idle_.back();
       idle_.pop_back();
@@ -62,6 +64,7 @@ absl::Status ThreadPool::Start(Task& task) {
   }
   absl::Status status = StartThread(task);
   if (!status.ok()) {
+    TaskRegistry::Leave(task.record);
     task.DropReference();
     UncountTask();
     const std::lock_guard lock(mutex_);
@@ -102,6 +105,7 @@ void ThreadPool::Serve(Task* task) {
     // goes through the record.
     record.SetTask(task);
     task->runner = &record;
+    task->record.thread.store(record.thread_id(), std::memory_order_relaxed);
     task->carrier.store(&record, std::memory_order_seq_cst);
     RunTask(*task);
     record.SetTask(nullptr);
@@ -119,6 +123,7 @@ void ThreadPool::RunTask(Task& task) {
   current.io = &io_;
   current.task = &task;
   task.Execute();
+  TaskRegistry::Leave(task.record);
   // Before the end is announced: who awaited a task may start the next one.
   UncountTask();
   task.Announce();
