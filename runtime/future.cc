@@ -14,8 +14,9 @@ void JoinableTask::Await(Io& io) {
                                  state, kAwaited, std::memory_order_acquire)) {
       continue;
     }
-    const WakeReason reason =
-        io.FutexWait(state_, kAwaited, {.interruptible = interruptible});
+    const WakeReason reason = io.FutexWait(
+        state_, kAwaited,
+        {.interruptible = interruptible, .what = "end of task", .task = id()});
     if (reason == WakeReason::kInterrupted) {
       (void)io.CurrentTask("Future::Await").GiveUp();
       RequestCancel();
@@ -54,7 +55,8 @@ void JoinableTask::Unwatch(Io& io) {
     return;
   }
   while (state == kTelling) {
-    io.FutexWait(state_, kTelling, {.interruptible = false});
+    io.FutexWait(state_, kTelling,
+                 {.interruptible = false, .what = "end of task", .task = id()});
     state = state_.load(std::memory_order_acquire);
   }
 }

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/source_location.h"
 
@@ -99,6 +100,9 @@ class Task {
   // How `carrier` runs it, in the backend's own type. Only the carrier's
   // thread.
   void* runner = nullptr;
+  // What debuggers and dumps read. Listed in the TaskRegistry by the backend,
+  // from the start to just before the end is announced.
+  internal::TaskRecord record;
   // Links of the backend's queues; a task is in one of each kind at a time.
   Task* next_unstarted = nullptr;
   std::atomic<bool> interrupt_posted{false};

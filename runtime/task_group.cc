@@ -43,7 +43,8 @@ Interruption GroupCore::Enter(GroupTask& task) {
     const uint32_t seen = running();
     ++waiting_for_place_;
     lock.unlock();
-    const WakeReason reason = io_.FutexWait(running_, seen, {});
+    const WakeReason reason =
+        io_.FutexWait(running_, seen, {.what = "place in a task group"});
     lock.lock();
     --waiting_for_place_;
     if (reason == WakeReason::kInterrupted) {
@@ -71,7 +72,8 @@ void GroupCore::CancelLocked() {
 absl::Status GroupCore::Await(Io& io) {
   const Interruption interruption = [&] {
     for (uint32_t left = running(); left != 0; left = running()) {
-      if (io.FutexWait(running_, left, {}) == WakeReason::kInterrupted) {
+      if (io.FutexWait(running_, left, {.what = "task group"}) ==
+          WakeReason::kInterrupted) {
         Cancel();
         AwaitEnd(io);
         return io.CurrentTask("TaskGroup::Await").GiveUp();
@@ -91,7 +93,8 @@ absl::Status GroupCore::Await(Io& io) {
 
 void GroupCore::AwaitEnd(Io& io) {
   for (uint32_t left = running(); left != 0; left = running()) {
-    io.FutexWait(running_, left, {.interruptible = false});
+    io.FutexWait(running_, left,
+                 {.interruptible = false, .what = "task group"});
   }
 }
 

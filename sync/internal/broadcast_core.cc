@@ -126,7 +126,8 @@ auto BroadcastCore<Atomics>::Receiver::Receive(Io& io, MonotonicTime deadline)
     if (Ready()) return Take();
     broadcast_.waiters_.PushBack(self);
   }
-  const WakeReason reason = parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      parker.Park(io, {.deadline = deadline, .what = "broadcast"});
   const std::lock_guard guard(broadcast_.lock_);
   if (reason == WakeReason::kWoken) return Take();
   broadcast_.waiters_.Remove(self);

@@ -156,7 +156,7 @@ template <class Atomics>
 absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
                                           Io& io, const Task& task,
                                           const char* what) {
-  const WakeReason reason = self.parker.Park(io, {});
+  const WakeReason reason = self.parker.Park(io, {.what = "channel"});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   {
     const std::lock_guard guard(lock_);

@@ -45,7 +45,8 @@ absl::Status ConditionCore<Atomics>::Wait(Io& io, MutexCore<Atomics>& mutex,
     UpdateHasWaiters();
   }
   mutex.Unlock(io);
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "condition"});
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);
     waiters_.Remove(self);

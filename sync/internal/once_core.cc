@@ -47,7 +47,8 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     }
     waiters_.PushBack(self);
   }
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "once"});
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);
     waiters_.Remove(self);

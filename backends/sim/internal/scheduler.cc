@@ -1,5 +1,7 @@
 #include "weft/backends/sim/internal/scheduler.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <new>
 #include <utility>
@@ -9,6 +11,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/internal/stack_measure.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/status.h"
 
 namespace weft::sim {
@@ -39,13 +42,22 @@ Scheduler::Scheduler(Io& io, const Limits& limits)
 }
 
 Scheduler::~Scheduler() {
+  ForgetTasks();
   timers_.clear();
   for (WaitQueue& queue : queues_) queue.clear();
   // Abandoned fibers stay where they are.
   if (any_abandoned_) (void)stacks_.release();
 }
 
+void Scheduler::ForgetTasks() {
+  for (const Fiber* fiber : fibers_) {
+    if (fiber == nullptr || fiber->finished) continue;
+    internal::TaskRegistry::Leave(fiber->task.record);
+  }
+}
+
 void Scheduler::Reset(const Plan& plan) {
+  ForgetTasks();
   strategy_ = &plan.strategy;
   seed_ = plan.seed;
   trace_ = plan.trace;
@@ -73,6 +85,7 @@ void Scheduler::Reset(const Plan& plan) {
 
 absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   Reset(plan);
+  thread_id_ = gettid();
   world_->Begin(internal::DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
   std::optional<internal::SignalStack> signal_stack;
@@ -132,6 +145,10 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   fibers_.push_back(fiber);
   ++alive_;
   ++unfinished_;
+  task.record.thread.store(thread_id_, std::memory_order_relaxed);
+  task.record.stopped_at.store(fiber->context.stopped_at(),
+                               std::memory_order_relaxed);
+  internal::TaskRegistry::Enter(task.record, &io_, "sim");
   if (trace_ != nullptr) trace_->NameTask(task.name());
   MakeRunnable(*fiber);
   return absl::OkStatus();
@@ -160,6 +177,7 @@ void Scheduler::FiberMain(void* argument) {
   task.runner = nullptr;
   fiber.finished = true;
   if (self.limits_.measure_stacks) internal::NoteStackUse(task);
+  internal::TaskRegistry::Leave(task.record);
   // Who waits for the end may start another task at once.
   --self.unfinished_;
   task.Announce();
@@ -313,6 +331,11 @@ WakeReason Scheduler::Park(Wait& wait) {
   if (wait.address != nullptr) QueueOf(wait.address).push_back(wait);
   if (wait.deadline != kNever) timers_.insert(wait);
   self.wait = &wait;
+  self.task.record.BeginWait({.what = wait.operation,
+                              .object = wait.address,
+                              .task = wait.task,
+                              .since = wait.time,
+                              .deadline = wait.deadline});
   MakeNotRunnable(self);
   SwitchTo(ChooseAfter(PointKind::kPark, wait.address));
   WEFT_CHECK(running_ == &self && current_->task == &self.task &&
@@ -327,6 +350,7 @@ void Scheduler::Wake(Wait& wait, WakeReason reason) {
   if (wait.deadline != kNever) timers_.erase(Timers::s_iterator_to(wait));
   wait.reason = reason;
   wait.fiber.wait = nullptr;
+  wait.fiber.task.record.EndWait();
   MakeRunnable(wait.fiber);
 }
 
@@ -380,6 +404,8 @@ WakeReason Scheduler::FutexWait(const std::atomic<uint32_t>& word,
   const bool differs = word.load(std::memory_order_relaxed) != expected;
   if (differs) return WakeReason::kValueDiffered;
   Wait wait(*running_, Wait::Kind::kWord, &word);
+  wait.operation = options.what;
+  wait.task = options.task;
   wait.deadline = options.deadline;
   wait.interruptible = options.interruptible;
   if (options.interruptible) {
@@ -408,6 +434,7 @@ absl::Status Scheduler::SleepUntil(MonotonicTime when) {
   const Task& task = running_->task;
   if (task.Interrupted() == Interruption::kNone && now_ < when) {
     Wait wait(*running_, Wait::Kind::kSleep, nullptr);
+    wait.operation = "sleep";
     wait.deadline = std::min(when, task.deadline());
     wait.interruptible = true;
     Park(wait);
@@ -475,6 +502,7 @@ void Scheduler::Point(const void* object) { Reach(PointKind::kAccess, object); }
 
 void Scheduler::WaitForLock(const void* lock) {
   Wait wait(*running_, Wait::Kind::kLock, lock);
+  wait.operation = "lock of a primitive";
   Park(wait);
 }
 

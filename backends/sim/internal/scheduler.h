@@ -167,6 +167,9 @@ class Scheduler final : public internal::Explorer {
 
   static void FiberMain(void* fiber);
 
+  // Takes those of an abandoned schedule off the registry, which would keep
+  // them for ever.
+  void ForgetTasks();
   void Reset(const Plan& plan);
   absl::Status MakeFiber(Task& task);
   void EndFiber(Fiber& fiber);
@@ -230,6 +233,7 @@ class Scheduler final : public internal::Explorer {
   Fiber* ended_ = nullptr;
   internal::Context* main_ = nullptr;     // of the thread that called Run
   internal::Current* current_ = nullptr;  // of that thread
+  int32_t thread_id_ = 0;                 // of that thread
 
   // Time and waits.
   MonotonicTime now_;
