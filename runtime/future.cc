@@ -2,12 +2,17 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/explorer.h"
 
 namespace weft::internal {
 
 void JoinableTask::Await(Io& io) {
   bool interruptible = true;
   uint32_t state = state_.load(std::memory_order_acquire);
+  if (state == kEnded) return;
+  const WaitNote note({.object = EndAwaitedOn(),
+                       .what = "for the end of task",
+                       .by = Awaited::By::kItsTasks});
   while (state != kEnded) {
     // kAwaited tells AnnounceEnd that somebody has to be woken.
     if (state == kRunning && !state_.compare_exchange_weak(

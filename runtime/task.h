@@ -74,6 +74,10 @@ class Task {
   // When the innermost scopes run out of time. Only the task's own thread.
   MonotonicTime deadline() const { return scope_->deadline; }
 
+  // What stands for the task where its end is awaited: itself, or the group
+  // that it belongs to. For reports.
+  virtual const void* EndAwaitedOn() const { return this; }
+
   // --- For backends -------------------------------------------------------
 
   // Runs the task to its end on the calling thread or fiber, with the default

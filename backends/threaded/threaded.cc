@@ -370,11 +370,11 @@ int64_t Threaded::Perform(const Operation& operation) {
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
-  const internal::WaitNote note(task.record,
-                                {.what = Name(operation),
-                                 .descriptor = DescriptorOf(operation),
-                                 .since = internal::CoarseMonotonicNow(),
-                                 .deadline = task.deadline()});
+  const internal::RecordedWait note(task.record,
+                                    {.what = Name(operation),
+                                     .descriptor = DescriptorOf(operation),
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = task.deadline()});
   return PerformNow(task, operation);
 }
 
@@ -426,12 +426,12 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
   }
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) deadline = std::min(deadline, task.deadline());
-  const internal::WaitNote note(task.record,
-                                {.what = options.what,
-                                 .object = &word,
-                                 .task = options.task,
-                                 .since = internal::CoarseMonotonicNow(),
-                                 .deadline = deadline});
+  const internal::RecordedWait note(task.record,
+                                    {.what = options.what,
+                                     .object = &word,
+                                     .task = options.task,
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = deadline});
   for (;;) {
     // Read before the conditions: a signal that comes after them ends Wait.
     const uint32_t seen = record.signals();

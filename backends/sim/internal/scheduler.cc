@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
+#include "weft/backends/sim/internal/wait_circle.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/internal/stack_measure.h"
@@ -79,6 +80,9 @@ void Scheduler::Reset(const Plan& plan) {
   // Of an abandoned schedule.
   timers_.clear();
   for (WaitQueue& queue : queues_) queue.clear();
+  ownership_.Clear();
+  joins_ = 0;
+  notices_.clear();
   steps_ = 0;
   idle_yields_ = 0;
 }
@@ -196,6 +200,8 @@ void Scheduler::EndFiber(Fiber& fiber) {
     SetRunning(nullptr);
     fiber.context.SwitchToForGood(*main_);
   }
+  if (fiber.locks != 0) [[unlikely]]
+    CheckKeptLocks(fiber.number);
   if (fiber.number == 0) {
     for (const Fiber* other : fibers_) {
       if (other == nullptr || other->finished) continue;
@@ -337,6 +343,7 @@ WakeReason Scheduler::Park(Wait& wait) {
                               .since = wait.time,
                               .deadline = wait.deadline});
   MakeNotRunnable(self);
+  CheckCircle(self);
   SwitchTo(ChooseAfter(PointKind::kPark, wait.address));
   WEFT_CHECK(running_ == &self && current_->task == &self.task &&
              self.wait == nullptr);
@@ -516,6 +523,45 @@ void Scheduler::CheckFailed(std::string_view line) {
   if (survive_checks_) Abandon(FailureKind::kCheck, line);
 }
 
+bool Scheduler::BeginWait(const internal::Awaited& awaited) {
+  Fiber& self = *running_;
+  if (self.awaited != nullptr) return false;
+  self.awaited = &awaited;
+  self.awaited_step = steps_;
+  if (awaited.by == internal::Awaited::By::kItsTasks) ++joins_;
+  return true;
+}
+
+void Scheduler::EndWait() {
+  Fiber& self = *running_;
+  if (self.awaited->by == internal::Awaited::By::kItsTasks) --joins_;
+  self.awaited = nullptr;
+}
+
+void Scheduler::Acquired(const internal::Held& held) {
+  const Holding holding{.held = held, .task = running_->number, .step = steps_};
+  ownership_.Add(holding);
+  if (holding.is_lock()) ++running_->locks;
+}
+
+void Scheduler::Releasing(const void* object, uint32_t count) {
+  if (ownership_.Remove(running_->number, object, count)) --running_->locks;
+}
+
+void Scheduler::Notified(const void* object, const Task* woken) {
+  if (trace_ == nullptr) return;
+  Notice& notice = notices_[object];
+  notice = {.step = steps_, .by = running_->number, .woken = std::nullopt};
+  if (woken != nullptr) {
+    notice.woken = static_cast<const Fiber*>(woken->runner)->number;
+  }
+}
+
+const Notice* Scheduler::NoticeOf(const void* object) const {
+  const auto found = notices_.find(object);
+  return found == notices_.end() ? nullptr : &found->second;
+}
+
 // --- Failures --------------------------------------------------------------
 
 void Scheduler::Fail(FailureKind kind, std::string_view text) {
@@ -538,6 +584,37 @@ void Scheduler::AbandonIdle() {
   Abandon(FailureKind::kDeadlock,
           absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
                        " wait, and nothing can ever wake one"));
+}
+
+void Scheduler::CheckCircle(const Fiber& fiber) {
+  using By = internal::Awaited::By;
+  if (fiber.awaited == nullptr || fiber.awaited->by == By::kAnybody) return;
+  // Nobody can wait for a task that holds no lock, but for its end.
+  if (fiber.awaited->by == By::kItsTasks && fiber.locks == 0 && joins_ < 2) {
+    return;
+  }
+  const std::vector<uint32_t> circle = FindCircle(*this, fiber);
+  if (!circle.empty()) AbandonCircle(circle);
+}
+
+void Scheduler::CheckKeptLocks(uint32_t ended) {
+  for (const Fiber* fiber : fibers_) {
+    if (fiber != nullptr && WaitsForLockOf(*this, *fiber, ended)) {
+      AbandonCircle({fiber->number, ended});
+    }
+  }
+}
+
+void Scheduler::AbandonCircle(const std::vector<uint32_t>& circle) {
+  std::string text;
+  if (runnable_.empty() && NextTime() == kNever) {
+    text = absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
+                        " wait, and nothing can ever wake one");
+  } else {
+    text = "partial deadlock: these wait for ever, while others could go on";
+  }
+  absl::StrAppend(&text, "\n", DescribeCircle(*this, circle));
+  Abandon(FailureKind::kDeadlock, text);
 }
 
 }  // namespace weft::sim

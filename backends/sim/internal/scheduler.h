@@ -21,6 +21,7 @@
 #include <boost/intrusive/set.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,13 +33,14 @@
 #include "weft/backends/sim/internal/fault_injector.h"
 #include "weft/backends/sim/internal/fiber.h"
 #include "weft/backends/sim/internal/history.h"
+#include "weft/backends/sim/internal/ownership.h"
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
 #include "weft/runtime/fiber/stack_pools.h"
-#include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/internal/rng.h"
 #include "weft/runtime/io.h"
 
@@ -71,6 +73,13 @@ struct BlockedOn {
   const void* object = nullptr;
   const char* what = "";  // the operation
   MonotonicTime deadline = kNever;
+};
+
+// One waiter of an object was notified.
+struct Notice {
+  uint64_t step = 0;
+  uint32_t by = 0;                // a task
+  std::optional<uint32_t> woken;  // none: nobody waited
 };
 
 class Scheduler final : public internal::Explorer {
@@ -121,6 +130,12 @@ class Scheduler final : public internal::Explorer {
   void LockReleased(const void* lock) override;
   void CancelPoint() override;
   void CheckFailed(std::string_view line) override;
+  bool BeginWait(const internal::Awaited& awaited) override;
+  void EndWait() override;
+  void Acquired(const internal::Held& held) override;
+  void Releasing(const void* object, uint32_t count) override;
+  void Gone(const void* object) override { ownership_.Forget(object); }
+  void Notified(const void* object, const Task* woken) override;
 
   // --- Outside of tasks, too ----------------------------------------------
 
@@ -142,6 +157,9 @@ class Scheduler final : public internal::Explorer {
   // By number; null for those that have ended.
   const std::vector<Fiber*>& fibers() const { return fibers_; }
   MonotonicTime now() const { return now_; }
+  const Ownership& ownership() const { return ownership_; }
+  // The last one of `object`; null if there was none, or nobody traces.
+  const Notice* NoticeOf(const void* object) const;
   // Empty without faults.
   std::string_view fault_token() const {
     return faults_ == nullptr ? std::string_view() : faults_->token();
@@ -202,6 +220,12 @@ class Scheduler final : public internal::Explorer {
 
   [[noreturn]] void Abandon(FailureKind kind, std::string_view text);
   [[noreturn]] void AbandonIdle();
+  // Abandons the schedule if `fiber`, which has just begun to wait, waits for
+  // something that cannot come any more, whoever runs.
+  void CheckCircle(const Fiber& fiber);
+  // The same for those who wait for a lock that a task has kept to its end.
+  void CheckKeptLocks(uint32_t ended);
+  [[noreturn]] void AbandonCircle(const std::vector<uint32_t>& circle);
 
   Io& io_;
   World* world_ = nullptr;
@@ -240,6 +264,10 @@ class Scheduler final : public internal::Explorer {
   Timers timers_;
   // Who waits on an address, by a hash of it; first come, first served.
   std::array<WaitQueue, size_t{1} << kQueueBits> queues_;
+
+  Ownership ownership_;
+  uint32_t joins_ = 0;                     // waits for the end of others
+  std::map<const void*, Notice> notices_;  // kept for a trace only
 
   uint64_t steps_ = 0;
   uint32_t idle_yields_ = 0;  // since the set of runnable tasks has changed
