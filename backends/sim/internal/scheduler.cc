@@ -144,8 +144,9 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   task.AddReference();
   task.runner = fiber;
   task.carrier.store(this, std::memory_order_relaxed);
-  tasks_.push_back(
-      {.parent = running_ == nullptr ? 0 : running_->number, .points = 0});
+  tasks_.push_back({.parent = running_ == nullptr ? 0 : running_->number,
+                    .role = RoleOf(task),
+                    .points = 0});
   fibers_.push_back(fiber);
   ++alive_;
   ++unfinished_;
@@ -156,6 +157,17 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   if (trace_ != nullptr) trace_->NameTask(task.name());
   MakeRunnable(*fiber);
   return absl::OkStatus();
+}
+
+uint32_t Scheduler::RoleOf(const Task& task) {
+  const std::type_info& type = typeid(task);
+  const auto same = [&type](const std::type_info* other) {
+    return *other == type;
+  };
+  const auto found = std::find_if(roles_.begin(), roles_.end(), same);
+  const auto role = static_cast<uint32_t>(found - roles_.begin());
+  if (found == roles_.end()) roles_.push_back(&type);
+  return role;
 }
 
 absl::Status Scheduler::Start(Task& task) {

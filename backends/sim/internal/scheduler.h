@@ -26,6 +26,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -190,6 +191,7 @@ class Scheduler final : public internal::Explorer {
   void ForgetTasks();
   void Reset(const Plan& plan);
   absl::Status MakeFiber(Task& task);
+  uint32_t RoleOf(const Task& task);
   void EndFiber(Fiber& fiber);
   // After each switch: frees the fiber that ended just before.
   void ReclaimEnded() {
@@ -249,6 +251,8 @@ class Scheduler final : public internal::Explorer {
   // The tasks, by number. Fibers are null once they have ended.
   std::vector<TaskProgress> tasks_;
   std::vector<Fiber*> fibers_;
+  // By role; in no particular order, and kept for the next schedule.
+  std::vector<const std::type_info*> roles_;
   uint32_t alive_ = 0;
   uint32_t unfinished_ = 0;         // those of them whose end is not announced
   std::vector<uint32_t> runnable_;  // ascending; with the running one
