@@ -1,5 +1,6 @@
 #include "weft/runtime/future.h"
 
+#include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/explorer.h"
 
@@ -18,8 +19,9 @@ void JoinableTask::Await(Io& io) {
                                  state, kAwaited, std::memory_order_acquire)) {
       continue;
     }
-    const WakeReason reason =
-        io.FutexWait(state_, kAwaited, {.interruptible = interruptible});
+    const WakeReason reason = io.FutexWait(
+        state_, kAwaited,
+        {.interruptible = interruptible, .what = "end of task", .task = id()});
     if (reason == WakeReason::kInterrupted) {
       (void)io.CurrentTask("Future::Await").GiveUp();
       RequestCancel();
@@ -29,7 +31,10 @@ void JoinableTask::Await(Io& io) {
   }
 }
 
-void JoinableTask::RunInline() {
+void JoinableTask::RunInline(const absl::Status& refused) {
+  if (absl::IsInvalidArgument(refused)) {
+    Misuse(absl::StrCat("Async: ", refused.message()));
+  }
   Run();
   AnnounceEnd();
 }
@@ -55,7 +60,8 @@ void JoinableTask::Unwatch(Io& io) {
     return;
   }
   while (state == kTelling) {
-    io.FutexWait(state_, kTelling, {.interruptible = false});
+    io.FutexWait(state_, kTelling,
+                 {.interruptible = false, .what = "end of task", .task = id()});
     state = state_.load(std::memory_order_acquire);
   }
 }

@@ -13,7 +13,9 @@
 #include <string_view>
 #include <type_traits>
 
+#include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/source_location.h"
 
@@ -33,6 +35,12 @@ struct SpawnOptions {
   std::string_view name;
   // Where the task is spawned, for messages and dumps.
   SourceLocation where = SourceLocation::Current();
+  // Bytes of address space for the stack of this task, guard included; 64 KiB
+  // to 1 GiB, at least as many are given. 0: Options::stack_size. Concurrent
+  // and TaskGroup::Spawn answer INVALID_ARGUMENT to an impossible size, Async
+  // ends the program. An Async that can start no task calls the function on
+  // the stack of its caller: use Concurrent where that is too small.
+  size_t stack_size = 0;
 };
 
 class Task {
@@ -45,6 +53,9 @@ class Task {
 
   // Where it was spawned. Any thread while the task is alive.
   SourceLocation where() const { return where_; }
+
+  // As in SpawnOptions. Any thread while the task is alive.
+  size_t stack_size() const { return stack_size_; }
 
   // Different for every task of the process.
   uint64_t id() const { return id_; }
@@ -76,6 +87,9 @@ class Task {
   // its reference afterwards.
   void Announce() { AnnounceEnd(); }
 
+  // INVALID_ARGUMENT if stack_size() is impossible.
+  absl::Status CheckStackSize() const;
+
   void AddReference() { references_.fetch_add(1, std::memory_order_relaxed); }
   // Deletes the task with the last reference.
   void DropReference();
@@ -90,6 +104,9 @@ class Task {
   // How `carrier` runs it, in the backend's own type. Only the carrier's
   // thread.
   void* runner = nullptr;
+  // What debuggers and dumps read. Listed in the TaskRegistry by the backend,
+  // from the start to just before the end is announced.
+  internal::TaskRecord record;
   // Links of the backend's queues; a task is in one of each kind at a time.
   Task* next_unstarted = nullptr;
   std::atomic<bool> interrupt_posted{false};
@@ -118,6 +135,7 @@ class Task {
   Io* const io_;
   const std::string name_;
   const SourceLocation where_;
+  const size_t stack_size_;
   const uint64_t id_;
   std::atomic<uint32_t> references_{1};
   internal::ScopeLink root_scope_;

@@ -46,7 +46,7 @@ Interruption GroupCore::Enter(GroupTask& task) {
     const WakeReason reason = [&] {
       const WaitNote note(
           {.object = this, .what = "for a place in task group"});
-      return io_.FutexWait(running_, seen, {});
+      return io_.FutexWait(running_, seen, {.what = "place in a task group"});
     }();
     lock.lock();
     --waiting_for_place_;
@@ -76,7 +76,8 @@ absl::Status GroupCore::Await(Io& io) {
   const Interruption interruption = [&] {
     const WaitNote note(EndOfAll());
     for (uint32_t left = running(); left != 0; left = running()) {
-      if (io.FutexWait(running_, left, {}) == WakeReason::kInterrupted) {
+      if (io.FutexWait(running_, left, {.what = "task group"}) ==
+          WakeReason::kInterrupted) {
         Cancel();
         AwaitEnd(io);
         return io.CurrentTask("TaskGroup::Await").GiveUp();
@@ -97,7 +98,8 @@ absl::Status GroupCore::Await(Io& io) {
 void GroupCore::AwaitEnd(Io& io) {
   const WaitNote note(EndOfAll());
   for (uint32_t left = running(); left != 0; left = running()) {
-    io.FutexWait(running_, left, {.interruptible = false});
+    io.FutexWait(running_, left,
+                 {.interruptible = false, .what = "task group"});
   }
 }
 

@@ -62,7 +62,8 @@ absl::Status BarrierCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
     return status;
   }
   const typename Atomics::WaitNote note({.object = this, .what = "in barrier"});
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "barrier"});
   if (reason == WakeReason::kWoken) return status;
   {
     const std::lock_guard guard(lock_);

@@ -160,7 +160,7 @@ absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
       {.object = this,
        .what = &list == &senders_ ? "to send to channel"
                                   : "to receive from channel"});
-  const WakeReason reason = self.parker.Park(io, {});
+  const WakeReason reason = self.parker.Park(io, {.what = "channel"});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   {
     const std::lock_guard guard(lock_);

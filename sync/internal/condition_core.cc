@@ -49,7 +49,7 @@ absl::Status ConditionCore<Atomics>::Wait(Io& io, MutexCore<Atomics>& mutex,
   const WakeReason reason = [&] {
     const typename Atomics::WaitNote note(
         {.object = this, .what = "for condition"});
-    return self.parker.Park(io, {.deadline = deadline});
+    return self.parker.Park(io, {.deadline = deadline, .what = "condition"});
   }();
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);

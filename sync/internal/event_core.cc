@@ -89,7 +89,8 @@ absl::Status EventCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   while (
       (seen & ~kWatched) == before &&
       (reason == WakeReason::kWoken || reason == WakeReason::kValueDiffered)) {
-    reason = io.FutexWait(WordOf(word_), seen, {.deadline = deadline});
+    reason = io.FutexWait(WordOf(word_), seen,
+                          {.deadline = deadline, .what = "event"});
     seen = Word();
   }
   if ((seen & ~kWatched) != before) reason = WakeReason::kWoken;

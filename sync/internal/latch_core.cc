@@ -45,7 +45,8 @@ absl::Status LatchCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   // Only the last CountDown wakes; one before it may make the word differ.
   while (seen != 0 && (reason == WakeReason::kWoken ||
                        reason == WakeReason::kValueDiffered)) {
-    reason = io.FutexWait(WordOf(count_), seen, {.deadline = deadline});
+    reason = io.FutexWait(WordOf(count_), seen,
+                          {.deadline = deadline, .what = "latch"});
     seen = count();
   }
   // A last CountDown that came together with a cancel counts.

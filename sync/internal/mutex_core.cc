@@ -91,8 +91,8 @@ bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
     waiters_.PushBack(self);
   }
   for (;;) {
-    const WakeReason reason =
-        self.parker.Park(io, {.deadline = deadline, .interruptible = false});
+    const WakeReason reason = self.parker.Park(
+        io, {.deadline = deadline, .interruptible = false, .what = "mutex"});
     if (self.granted) return true;
     const std::lock_guard guard(lock_);
     if (reason != WakeReason::kWoken) {

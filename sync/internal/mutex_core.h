@@ -115,7 +115,9 @@ class MutexCore {
 
   typename Atomics::template Atomic<uint32_t> word_{0};
   bool contender_ = false;  // a woken waiter is about to try; guarded by lock_
-  typename Atomics::template Atomic<const Task*> owner_{nullptr};
+  // Not explored: a task finds its own name here exactly if it has written it,
+  // whatever others do meanwhile.
+  std::atomic<const Task*> owner_{nullptr};
   mutable typename Atomics::Lock lock_;
   WaitList<Waiter> waiters_;  // guarded by lock_
 };

@@ -49,7 +49,8 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     waiters_.PushBack(self);
   }
   const typename Atomics::WaitNote note({.object = this, .what = "for once"});
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "once"});
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);
     waiters_.Remove(self);

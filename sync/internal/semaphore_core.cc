@@ -95,7 +95,8 @@ absl::Status SemaphoreCore<Atomics>::AcquireContended(Io& io, const Task& task,
     if (TakeOrCountWaiter(count)) return absl::OkStatus();
     waiters_.PushBack(self);
   }
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "semaphore"});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   WaitList<Waiter> granted;
   {

@@ -123,7 +123,9 @@ class SharedMutexCore {
   [[noreturn]] static void MisusedInDestructor();
 
   SemaphoreCore<Atomics> permits_{kAll, kAll};
-  typename Atomics::template Atomic<const Task*> owner_{nullptr};  // the writer
+  // The writer. Not explored: a task finds its own name here exactly if it has
+  // written it, whatever others do meanwhile.
+  std::atomic<const Task*> owner_{nullptr};
 };
 
 extern template class SharedMutexCore<NativeAtomics>;

@@ -30,8 +30,9 @@ struct Wait : boost::intrusive::list_base_hook<>,
 
   Fiber& fiber;
   const Kind kind;
-  const void* const address;  // of the word, the lock ...
-  const char* operation = "";
+  const void* const address;   // of the word, the lock ...
+  const char* operation = "";  // or what else it waits for
+  uint64_t task = 0;           // whose end it waits for; 0: another thing
   MonotonicTime deadline = kNever;
   bool interruptible = false;
   // Why it ended.

@@ -26,6 +26,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -38,6 +39,8 @@
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
 #include "weft/backends/sim/switch_faults.h"
+#include "weft/runtime/fiber/stack_pools.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/internal/rng.h"
@@ -48,6 +51,8 @@ namespace weft::sim {
 struct Limits {
   size_t stack_size = 0;
   uint32_t max_tasks = 0;
+  bool report_overflow = false;
+  bool measure_stacks = false;
   uint64_t unfair_steps = 0;  // after which the strategy is not asked any more
   uint64_t max_steps = 0;     // after which a schedule is a livelock
 };
@@ -187,8 +192,12 @@ class Scheduler final : public internal::Explorer {
 
   static void FiberMain(void* fiber);
 
+  // Takes those of an abandoned schedule off the registry, which would keep
+  // them for ever.
+  void ForgetTasks();
   void Reset(const Plan& plan);
   absl::Status MakeFiber(Task& task);
+  uint32_t RoleOf(const Task& task);
   void EndFiber(Fiber& fiber);
   // After each switch: frees the fiber that ended just before.
   void ReclaimEnded() {
@@ -229,7 +238,8 @@ class Scheduler final : public internal::Explorer {
   Io& io_;
   World* world_ = nullptr;
   const Limits limits_;
-  std::unique_ptr<internal::StackPool> stacks_;
+  std::optional<internal::CrashHandlers> crash_handlers_;
+  std::unique_ptr<internal::StackPools> stacks_;
   bool any_abandoned_ = false;
 
   // The schedule.
@@ -250,6 +260,8 @@ class Scheduler final : public internal::Explorer {
   // The tasks, by number. Fibers are null once they have ended.
   std::vector<TaskProgress> tasks_;
   std::vector<Fiber*> fibers_;
+  // By role; in no particular order, and kept for the next schedule.
+  std::vector<const std::type_info*> roles_;
   uint32_t alive_ = 0;
   uint32_t unfinished_ = 0;         // those of them whose end is not announced
   std::vector<uint32_t> runnable_;  // ascending; with the running one
@@ -258,6 +270,7 @@ class Scheduler final : public internal::Explorer {
   Fiber* ended_ = nullptr;
   internal::Context* main_ = nullptr;     // of the thread that called Run
   internal::Current* current_ = nullptr;  // of that thread
+  int32_t thread_id_ = 0;                 // of that thread
 
   // Time and waits.
   MonotonicTime now_;
