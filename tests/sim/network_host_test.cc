@@ -30,8 +30,10 @@ using net::TcpStream;
 
 constexpr uint64_t kSchedules = 100;
 
+// Calls `body` so many times: none is repeated.
 void InSchedules(const std::function<void(Sim&)>& body) {
-  const ExploreResult result = Explore({.schedules = kSchedules}, body);
+  const ExploreResult result =
+      Explore({.schedules = kSchedules, .repeat_every = 0}, body);
   EXPECT_EQ(result.schedules, kSchedules);
 }
 

@@ -22,6 +22,7 @@
 #include "weft/runtime/future.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/mutex.h"
+#include "weft/tests/sim/abandoned.h"
 #include "weft/tests/sim/programs.h"
 
 #if defined(__has_feature)
@@ -89,8 +90,9 @@ TEST(SwitchFaultTest, LateResultsAreReplayed) {
 
 constexpr size_t kLocals = 64;
 
-// Of a task that leaves the address of its own locals behind.
-[[gnu::noinline]] void LeaveBehind(uintptr_t& left) {
+// Of a task that leaves the address of its own locals behind. They are to lie
+// on the stack of the task, not on one of AddressSanitizer.
+[[gnu::noinline, gnu::no_sanitize_address]] void LeaveBehind(uintptr_t& left) {
   volatile char locals[kLocals];
   for (volatile char& local : locals) local = 'x';
   left = reinterpret_cast<uintptr_t>(locals);
@@ -122,13 +124,14 @@ TEST(SwitchFaultTest, StackOfATaskThatHasEndedIsPoisoned) {
 #if defined(WEFT_TESTS_ASAN)
 TEST(SwitchFaultDeathTest, UseOfAStackThatHasEndedIsAnError) {
   EXPECT_DEATH(FindFailure({.schedules = 1}, [](Sim& io) { PoisonedOf(io); }),
-               "use-after-poison|stack-use-after-return");
+               "use-after-poison");
 }
 #endif
 
 // --- The same again --------------------------------------------------------
 
 TEST(RepeatTest, BodyThatKeepsSomethingIsNoticed) {
+  const KeepAbandoned keep;
   int calls = 0;
   const auto body = [&](Sim& io) { CountedProgram(io, ++calls % 2 + 1); };
   ExploreResult result = FindFailure({.strategy = "random"}, body);
