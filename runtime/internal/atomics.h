@@ -16,6 +16,8 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string_view>
 #include <type_traits>
@@ -37,6 +39,9 @@ class Explorer {
   // A task is about to cancel something, or to look at a flag that another
   // task sets: others may run now. Where NativeAtomics are used on purpose.
   virtual void CancelPoint() {}
+  // For a lock that is being made: greater than that of every lock before, and
+  // the same in every run of the same schedule.
+  virtual uint64_t NumberLock() { return 0; }
   // A check failed in the task that runs; `line` is what will be printed
   // before the program ends, if this returns.
   virtual void CheckFailed(std::string_view /*line*/) {}
@@ -60,6 +65,10 @@ struct NativeAtomics {
   using Atomic = std::atomic<T>;
   // Guards a few instructions at a time; never held while a task parks.
   using Lock = std::mutex;
+  // The order in which to take several locks.
+  static bool Before(const Lock* a, const Lock* b) {
+    return std::less<>()(a, b);
+  }
 };
 
 // A scheduling point before each access, which is then sequentially
@@ -154,7 +163,9 @@ class ExploredAtomic {
 // A lock whose waiting is the explorer's: others run while it is held.
 class ABSL_LOCKABLE ExploredLock {
  public:
-  ExploredLock() = default;
+  ExploredLock()
+      : number_(current_explorer == nullptr ? 0
+                                            : current_explorer->NumberLock()) {}
   ExploredLock(const ExploredLock&) = delete;
   ExploredLock& operator=(const ExploredLock&) = delete;
 
@@ -176,7 +187,15 @@ class ABSL_LOCKABLE ExploredLock {
     if (current_explorer != nullptr) current_explorer->LockReleased(this);
   }
 
+  // As they were made. Addresses are not the same in every run; those that
+  // were made outside of the schedule have nothing better.
+  static bool Before(const ExploredLock* a, const ExploredLock* b) {
+    return a->number_ != b->number_ ? a->number_ < b->number_
+                                    : std::less<>()(a, b);
+  }
+
  private:
+  const uint64_t number_;
   bool held_ = false;
 };
 
@@ -184,6 +203,9 @@ struct ExploredAtomics {
   template <class T>
   using Atomic = ExploredAtomic<T>;
   using Lock = ExploredLock;
+  static bool Before(const Lock* a, const Lock* b) {
+    return ExploredLock::Before(a, b);
+  }
 };
 
 // The word of an atomic of either kind, for FutexWait and FutexWake.

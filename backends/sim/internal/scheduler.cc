@@ -59,6 +59,7 @@ void Scheduler::Reset(const Plan& plan) {
   timers_.clear();
   for (WaitQueue& queue : queues_) queue.clear();
   steps_ = 0;
+  locks_ = 0;
   idle_yields_ = 0;
 }
 

@@ -117,6 +117,7 @@ class Scheduler final : public internal::Explorer {
   void WaitForLock(const void* lock) override;
   void LockReleased(const void* lock) override;
   void CancelPoint() override;
+  uint64_t NumberLock() override { return ++locks_; }
   void CheckFailed(std::string_view line) override;
 
   // --- Outside of tasks, too ----------------------------------------------
@@ -237,6 +238,7 @@ class Scheduler final : public internal::Explorer {
   std::array<WaitQueue, size_t{1} << kQueueBits> queues_;
 
   uint64_t steps_ = 0;
+  uint64_t locks_ = 0;        // made
   uint32_t idle_yields_ = 0;  // since the set of runnable tasks has changed
 };
 
