@@ -9,6 +9,7 @@
 #include <string>
 
 #include "weft/backends/sim/explore.h"
+#include "weft/tests/bugs/failures.h"
 #include "weft/tests/sim/abandoned.h"
 
 namespace weft::bugs {
@@ -35,6 +36,17 @@ TEST_P(BugTest, IsNotReportedOnTheTwin) {
   const ExploreResult result =
       FindFailure({.schedules = 2'000}, GetParam().twin);
   EXPECT_TRUE(result.ok()) << result.report;
+}
+
+// Else the first failure could not be run again, in this process or another.
+TEST(FailuresTest, SelectLocksInTheSameOrderInEverySchedule) {
+  const sim::KeepAbandoned keep;
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    const ExploreResult result =
+        FindFailure({.seed = seed, .shrink = false}, FailsInSelect);
+    ASSERT_FALSE(result.ok()) << result.report;
+    EXPECT_FALSE(result.token.empty()) << result.report;
+  }
 }
 
 }  // namespace

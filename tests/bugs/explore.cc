@@ -19,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "weft/tests/bugs/bugs.h"
+#include "weft/tests/bugs/failures.h"
 #include "weft/tests/bugs/primitives.h"
 
 ABSL_FLAG(bool, bugs, false, "Find each bug, and nothing on its twin.");
@@ -28,6 +29,7 @@ ABSL_FLAG(bool, speed, false, "How fast, and does memory grow?");
 ABSL_FLAG(bool, list, false, "Name all programs.");
 ABSL_FLAG(bool, json, false, "One JSON object a line.");
 ABSL_FLAG(bool, twin, false, "Explore the repaired twin of a bug.");
+ABSL_FLAG(bool, faults, false, "Let operations and starts fail, one by one.");
 ABSL_FLAG(std::string, strategy, "portfolio", "As in strategy.h.");
 ABSL_FLAG(uint64_t, schedules, 100'000, "How many to run at most.");
 ABSL_FLAG(uint64_t, seed, 1, "Of a single exploration.");
@@ -244,6 +246,10 @@ std::vector<Program> AllPrograms() {
         {bug.name, absl::GetFlag(FLAGS_twin) ? bug.twin : bug.bug});
   }
   for (const Program& program : Primitives()) programs.push_back(program);
+  programs.insert(programs.end(), {{"fails_by_check", FailsByCheck},
+                                   {"fails_by_signal", FailsBySignal},
+                                   {"fails_by_fault", FailsByFault},
+                                   {"fails_in_select", FailsInSelect}});
   return programs;
 }
 
@@ -251,11 +257,13 @@ std::vector<Program> AllPrograms() {
 bool ExploreOne(const Program& program) {
   uint64_t count = 0;
   uint64_t tell_at = 1024;
+  const bool faults = absl::GetFlag(FLAGS_faults);
   const auto begin = SteadyClock::now();
   const ExploreResult result =
       FindFailure({.schedules = absl::GetFlag(FLAGS_schedules),
                    .strategy = absl::GetFlag(FLAGS_strategy),
-                   .seed = absl::GetFlag(FLAGS_seed)},
+                   .seed = absl::GetFlag(FLAGS_seed),
+                   .faults = {.operations = faults, .starts = faults}},
                   [&](Sim& io) {
                     if (++count == tell_at) {
                       tell_at *= 2;
