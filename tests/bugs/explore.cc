@@ -113,19 +113,19 @@ bool ReportBug(const Bug& bug) {
       FindFailure({.schedules = schedules, .strategy = strategy}, bug.twin);
   const bool found =
       finds.missed == 0 && finds.mean <= static_cast<double>(budget);
-  Print(
-      absl::StrFormat(
-          R"({"bug": "%s", "strategy": "%s", "found_in": %.1f, )"
-          R"("found_in_most": %d, "seeds_missed": %d, "budget": %d, )"
-          R"("within_budget": %s, "stretch": %s, "twin_schedules": %d, "twin_clean": %s})",
-          bug.name, strategy, finds.mean, finds.most, finds.missed, budget,
-          Truth(found), Truth(bug.stretch), twin.schedules, Truth(twin.ok())),
-      absl::StrFormat("%-22s %8.1f %6d at most; budget %5d %s; twin %s",
-                      bug.name, finds.mean, finds.most, budget,
-                      found         ? "ok"
-                      : bug.stretch ? "missed, as it may be"
-                                    : "MISSED",
-                      twin.ok() ? "clean" : twin.report));
+  Print(absl::StrFormat(
+            R"({"bug": "%s", "strategy": "%s", "found_in": %.1f, )"
+            R"("found_in_most": %d, "seeds_missed": %d, "budget": %d, )"
+            R"("within_budget": %s, "stretch": %s, )"
+            R"("twin_schedules": %d, "twin_clean": %s})",
+            bug.name, strategy, finds.mean, finds.most, finds.missed, budget,
+            Truth(found), Truth(bug.stretch), twin.schedules, Truth(twin.ok())),
+        absl::StrFormat("%-22s %8.1f %6d at most; budget %5d %s; twin %s",
+                        bug.name, finds.mean, finds.most, budget,
+                        found         ? "ok"
+                        : bug.stretch ? "missed, as it may be"
+                                      : "MISSED",
+                        twin.ok() ? "clean" : twin.report));
   return (found || bug.stretch) && twin.ok();
 }
 

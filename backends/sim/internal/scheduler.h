@@ -21,6 +21,7 @@
 #include <boost/intrusive/set.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,11 +34,14 @@
 #include "weft/backends/sim/internal/fault_injector.h"
 #include "weft/backends/sim/internal/fiber.h"
 #include "weft/backends/sim/internal/history.h"
+#include "weft/backends/sim/internal/ownership.h"
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
-#include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/fiber/stack_pools.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/internal/rng.h"
 #include "weft/runtime/io.h"
 
@@ -46,6 +50,8 @@ namespace weft::sim {
 struct Limits {
   size_t stack_size = 0;
   uint32_t max_tasks = 0;
+  bool report_overflow = false;
+  bool measure_stacks = false;
   uint64_t unfair_steps = 0;  // after which the strategy is not asked any more
   uint64_t max_steps = 0;     // after which a schedule is a livelock
 };
@@ -68,6 +74,13 @@ struct BlockedOn {
   const void* object = nullptr;
   const char* what = "";  // the operation
   MonotonicTime deadline = kNever;
+};
+
+// One waiter of an object was notified.
+struct Notice {
+  uint64_t step = 0;
+  uint32_t by = 0;                // a task
+  std::optional<uint32_t> woken;  // none: nobody waited
 };
 
 class Scheduler final : public internal::Explorer {
@@ -119,6 +132,12 @@ class Scheduler final : public internal::Explorer {
   void CancelPoint() override;
   uint64_t NumberLock() override { return ++locks_; }
   void CheckFailed(std::string_view line) override;
+  bool BeginWait(const internal::Awaited& awaited) override;
+  void EndWait() override;
+  void Acquired(const internal::Held& held) override;
+  void Releasing(const void* object, uint32_t count) override;
+  void Gone(const void* object) override { ownership_.Forget(object); }
+  void Notified(const void* object, const Task* woken) override;
 
   // --- Outside of tasks, too ----------------------------------------------
 
@@ -140,6 +159,9 @@ class Scheduler final : public internal::Explorer {
   // By number; null for those that have ended.
   const std::vector<Fiber*>& fibers() const { return fibers_; }
   MonotonicTime now() const { return now_; }
+  const Ownership& ownership() const { return ownership_; }
+  // The last one of `object`; null if there was none, or nobody traces.
+  const Notice* NoticeOf(const void* object) const;
   // Empty without faults.
   std::string_view fault_token() const {
     return faults_ == nullptr ? std::string_view() : faults_->token();
@@ -165,6 +187,9 @@ class Scheduler final : public internal::Explorer {
 
   static void FiberMain(void* fiber);
 
+  // Takes those of an abandoned schedule off the registry, which would keep
+  // them for ever.
+  void ForgetTasks();
   void Reset(const Plan& plan);
   absl::Status MakeFiber(Task& task);
   uint32_t RoleOf(const Task& task);
@@ -198,11 +223,18 @@ class Scheduler final : public internal::Explorer {
 
   [[noreturn]] void Abandon(FailureKind kind, std::string_view text);
   [[noreturn]] void AbandonIdle();
+  // Abandons the schedule if `fiber`, which has just begun to wait, waits for
+  // something that cannot come any more, whoever runs.
+  void CheckCircle(const Fiber& fiber);
+  // The same for those who wait for a lock that a task has kept to its end.
+  void CheckKeptLocks(uint32_t ended);
+  [[noreturn]] void AbandonCircle(const std::vector<uint32_t>& circle);
 
   Io& io_;
   World* world_ = nullptr;
   const Limits limits_;
-  std::unique_ptr<internal::StackPool> stacks_;
+  std::optional<internal::CrashHandlers> crash_handlers_;
+  std::unique_ptr<internal::StackPools> stacks_;
   bool any_abandoned_ = false;
 
   // The schedule.
@@ -230,12 +262,17 @@ class Scheduler final : public internal::Explorer {
   Fiber* ended_ = nullptr;
   internal::Context* main_ = nullptr;     // of the thread that called Run
   internal::Current* current_ = nullptr;  // of that thread
+  int32_t thread_id_ = 0;                 // of that thread
 
   // Time and waits.
   MonotonicTime now_;
   Timers timers_;
   // Who waits on an address, by a hash of it; first come, first served.
   std::array<WaitQueue, size_t{1} << kQueueBits> queues_;
+
+  Ownership ownership_;
+  uint32_t joins_ = 0;                     // waits for the end of others
+  std::map<const void*, Notice> notices_;  // kept for a trace only
 
   uint64_t steps_ = 0;
   uint64_t locks_ = 0;        // made
