@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/backends/evented/internal/worker.h"
 #include "weft/backends/evented/internal/worker_group.h"
+#include "weft/runtime/fiber/shadow_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
@@ -53,6 +54,7 @@ absl::StatusOr<std::unique_ptr<Evented>> Evented::Create(
         "option driver: this version has no epoll driver; give auto or "
         "uring"));
   }
+  status.Update(internal::CheckShadowStacks());
   if (!status.ok()) return status;
   std::unique_ptr<Evented> evented(new Evented(options));
   status = evented->group_->Start();

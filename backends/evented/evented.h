@@ -35,8 +35,8 @@ class Evented final : public Io {
  public:
   // Starts the workers. INVALID_ARGUMENT for an option that is out of range or
   // does not apply; FAILED_PRECONDITION where the kernel refuses io_uring, with
-  // the reason; RESOURCE_EXHAUSTED for threads, descriptors or memory. All
-  // workers start or none.
+  // the reason, and on a thread with a shadow stack (CET); RESOURCE_EXHAUSTED
+  // for threads, descriptors or memory. All workers start or none.
   static absl::StatusOr<std::unique_ptr<Evented>> Create(
       const Options& options = {});
 

@@ -14,6 +14,7 @@
 #include "weft/backends/sim/internal/scheduler.h"
 #include "weft/backends/sim/network.h"
 #include "weft/backends/sim/strategy.h"
+#include "weft/runtime/fiber/shadow_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/status.h"
@@ -50,6 +51,7 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("option ", name, ": does not apply to the sim backend")));
   }
+  status.Update(internal::CheckShadowStacks());
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<sim::Strategy>> strategy =
       sim::MakeStrategy(sim_options.strategy);
