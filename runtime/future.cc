@@ -1,20 +1,27 @@
 #include "weft/runtime/future.h"
 
+#include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/explorer.h"
 
 namespace weft::internal {
 
 void JoinableTask::Await(Io& io) {
   bool interruptible = true;
   uint32_t state = state_.load(std::memory_order_acquire);
+  if (state == kEnded) return;
+  const WaitNote note({.object = EndAwaitedOn(),
+                       .what = "for the end of task",
+                       .by = Awaited::By::kItsTasks});
   while (state != kEnded) {
     // kAwaited tells AnnounceEnd that somebody has to be woken.
     if (state == kRunning && !state_.compare_exchange_weak(
                                  state, kAwaited, std::memory_order_acquire)) {
       continue;
     }
-    const WakeReason reason =
-        io.FutexWait(state_, kAwaited, {.interruptible = interruptible});
+    const WakeReason reason = io.FutexWait(
+        state_, kAwaited,
+        {.interruptible = interruptible, .what = "end of task", .task = id()});
     if (reason == WakeReason::kInterrupted) {
       (void)io.CurrentTask("Future::Await").GiveUp();
       RequestCancel();
@@ -24,7 +31,10 @@ void JoinableTask::Await(Io& io) {
   }
 }
 
-void JoinableTask::RunInline() {
+void JoinableTask::RunInline(const absl::Status& refused) {
+  if (absl::IsInvalidArgument(refused)) {
+    Misuse(absl::StrCat("Async: ", refused.message()));
+  }
   Run();
   AnnounceEnd();
 }
@@ -50,7 +60,8 @@ void JoinableTask::Unwatch(Io& io) {
     return;
   }
   while (state == kTelling) {
-    io.FutexWait(state_, kTelling, {.interruptible = false});
+    io.FutexWait(state_, kTelling,
+                 {.interruptible = false, .what = "end of task", .task = id()});
     state = state_.load(std::memory_order_acquire);
   }
 }

@@ -58,8 +58,9 @@ class JoinableTask : public Task {
   // Takes the watcher off again: when this returns, the task does not use it
   // any more. Not needed after its Resume.
   void Unwatch(Io& io);
-  // Instead of Start: runs on the caller's own task.
-  void RunInline();
+  // Runs on the caller's own task, since Start has answered `refused`. Ends
+  // the program if that was misuse.
+  void RunInline(const absl::Status& refused);
 
  protected:
   using Task::Task;
@@ -195,8 +196,8 @@ struct FutureMaker {
   }
 
   template <class T, class B>
-  static void RunInline(Future<T, B>& future) {
-    future.task_->RunInline();
+  static void RunInline(Future<T, B>& future, const absl::Status& refused) {
+    future.task_->RunInline(refused);
   }
 
   // Null if the future is empty.
@@ -211,9 +212,6 @@ struct FutureMaker {
   }
 };
 
-template <class Fn>
-concept NotOptions = !std::is_same_v<std::remove_cvref_t<Fn>, SpawnOptions>;
-
 }  // namespace internal
 
 // Calls `fn(io, arguments...)`, or `fn(arguments...)` if it takes no Io, in a
@@ -227,13 +225,19 @@ auto Async(B& io, const SpawnOptions& options, Fn&& fn,
   auto future =
       internal::FutureMaker::Make(io, options, started, std::forward<Fn>(fn),
                                   std::forward<Arguments>(arguments)...);
-  if (!started.ok()) internal::FutureMaker::RunInline(future);
+  if (!started.ok()) internal::FutureMaker::RunInline(future, started);
   return future;
 }
 
+template <IoType B, class Fn>
+auto Async(B& io, Fn&& fn, SourceLocation where = SourceLocation::Current()) {
+  return Async(io, SpawnOptions{.where = where}, std::forward<Fn>(fn));
+}
+
 template <IoType B, internal::NotOptions Fn, class... Arguments>
-auto Async(B& io, Fn&& fn, Arguments&&... arguments) {
-  return Async(io, SpawnOptions{}, std::forward<Fn>(fn),
+requires(sizeof...(Arguments) > 0) auto Async(B& io, Fn&& fn,
+                                              Arguments&&... arguments) {
+  return Async(io, internal::NowhereKnown(), std::forward<Fn>(fn),
                std::forward<Arguments>(arguments)...);
 }
 
@@ -253,9 +257,16 @@ auto Concurrent(B& io, const SpawnOptions& options, Fn&& fn,
   return Result(std::move(started));
 }
 
+template <IoType B, class Fn>
+auto Concurrent(B& io, Fn&& fn,
+                SourceLocation where = SourceLocation::Current()) {
+  return Concurrent(io, SpawnOptions{.where = where}, std::forward<Fn>(fn));
+}
+
 template <IoType B, internal::NotOptions Fn, class... Arguments>
-auto Concurrent(B& io, Fn&& fn, Arguments&&... arguments) {
-  return Concurrent(io, SpawnOptions{}, std::forward<Fn>(fn),
+requires(sizeof...(Arguments) > 0) auto Concurrent(B& io, Fn&& fn,
+                                                   Arguments&&... arguments) {
+  return Concurrent(io, internal::NowhereKnown(), std::forward<Fn>(fn),
                     std::forward<Arguments>(arguments)...);
 }
 

@@ -47,6 +47,10 @@ struct FutexWaitOptions {
   // False: cancels and deadlines of the scope are not looked at, for waits
   // that are short or must be carried through, such as locking a mutex.
   bool interruptible = true;
+  // What the task waits for, for dumps and debuggers; lives for ever.
+  const char* what = "word";
+  // The id of the task whose end it waits for; 0: it waits for something else.
+  uint64_t task = 0;
 };
 
 // What a backend says of itself, for logs and for people.
@@ -66,8 +70,9 @@ class Io {
   virtual int64_t Perform(const Operation& operation) = 0;
 
   // Makes `task` run at the same time as its caller; takes a reference of its
-  // own. RESOURCE_EXHAUSTED when a thread, a stack or the task limit refuses;
-  // then the task will not run. Does not block.
+  // own. RESOURCE_EXHAUSTED when a thread, a stack or the task limit refuses,
+  // INVALID_ARGUMENT for an impossible stack_size; then the task will not run.
+  // Does not block.
   virtual absl::Status Start(Task& task) = 0;
 
   // Makes `task`, which is kept alive by the caller, look at its scopes again

@@ -11,9 +11,13 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
+#include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/scope.h"
+#include "weft/runtime/source_location.h"
 
 namespace weft {
 
@@ -29,6 +33,14 @@ struct SpawnOptions {
   // Shown in messages, dumps and, on Threaded, in `top -H` (15 characters).
   // Empty: the name of the parent is used. Copied.
   std::string_view name;
+  // Where the task is spawned, for messages and dumps.
+  SourceLocation where = SourceLocation::Current();
+  // Bytes of address space for the stack of this task, guard included; 64 KiB
+  // to 1 GiB, at least as many are given. 0: Options::stack_size. Concurrent
+  // and TaskGroup::Spawn answer INVALID_ARGUMENT to an impossible size, Async
+  // ends the program. An Async that can start no task calls the function on
+  // the stack of its caller: use Concurrent where that is too small.
+  size_t stack_size = 0;
 };
 
 class Task {
@@ -38,6 +50,12 @@ class Task {
 
   // The name it was started with. Any thread while the task is alive.
   const std::string& name() const { return name_; }
+
+  // Where it was spawned. Any thread while the task is alive.
+  SourceLocation where() const { return where_; }
+
+  // As in SpawnOptions. Any thread while the task is alive.
+  size_t stack_size() const { return stack_size_; }
 
   // Different for every task of the process.
   uint64_t id() const { return id_; }
@@ -56,6 +74,10 @@ class Task {
   // When the innermost scopes run out of time. Only the task's own thread.
   MonotonicTime deadline() const { return scope_->deadline; }
 
+  // What stands for the task where its end is awaited: itself, or the group
+  // that it belongs to. For reports.
+  virtual const void* EndAwaitedOn() const { return this; }
+
   // --- For backends -------------------------------------------------------
 
   // Runs the task to its end on the calling thread or fiber, with the default
@@ -64,6 +86,9 @@ class Task {
   // Tells whoever waits for it that the task has ended. The caller still owns
   // its reference afterwards.
   void Announce() { AnnounceEnd(); }
+
+  // INVALID_ARGUMENT if stack_size() is impossible.
+  absl::Status CheckStackSize() const;
 
   void AddReference() { references_.fetch_add(1, std::memory_order_relaxed); }
   // Deletes the task with the last reference.
@@ -79,6 +104,9 @@ class Task {
   // How `carrier` runs it, in the backend's own type. Only the carrier's
   // thread.
   void* runner = nullptr;
+  // What debuggers and dumps read. Listed in the TaskRegistry by the backend,
+  // from the start to just before the end is announced.
+  internal::TaskRecord record;
   // Links of the backend's queues; a task is in one of each kind at a time.
   Task* next_unstarted = nullptr;
   std::atomic<bool> interrupt_posted{false};
@@ -106,6 +134,8 @@ class Task {
 
   Io* const io_;
   const std::string name_;
+  const SourceLocation where_;
+  const size_t stack_size_;
   const uint64_t id_;
   std::atomic<uint32_t> references_{1};
   internal::ScopeLink root_scope_;
@@ -114,6 +144,12 @@ class Task {
 };
 
 namespace internal {
+
+template <class Fn>
+concept NotOptions = !std::is_same_v<std::remove_cvref_t<Fn>, SpawnOptions>;
+
+// A pack of arguments leaves no room for a default argument.
+inline SpawnOptions NowhereKnown() { return {.where = {}}; }
 
 struct DropReference {
   void operator()(Task* task) const { task->DropReference(); }

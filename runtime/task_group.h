@@ -29,6 +29,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/internal/call.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/task.h"
@@ -51,6 +52,8 @@ class GroupTask : public Task, public boost::intrusive::list_base_hook<> {
  public:
   GroupTask(Io& io, const SpawnOptions& options, GroupCore& group)
       : Task(io, &io.CurrentTask("TaskGroup::Spawn"), options), group_(group) {}
+
+  const void* EndAwaitedOn() const final { return &group_; }
 
  protected:
   absl::Status status_;
@@ -120,6 +123,7 @@ class GroupCore {
   // Removes the task from the list; the caller wakes if true.
   bool LeaveLocked(GroupTask& task);
   void AwaitEnd(Io& io);
+  Awaited EndOfAll() const;
   void KeepError(absl::Status status);
   void CancelLocked();
 
@@ -160,10 +164,15 @@ class TaskGroup {
         std::forward<Arguments>(arguments)...));
   }
 
-  template <class Fn, class... Arguments>
-  requires(!std::is_same_v<std::remove_cvref_t<Fn>, SpawnOptions>) bool Spawn(
-      Fn&& fn, Arguments&&... arguments) {
-    return Spawn(SpawnOptions{}, std::forward<Fn>(fn),
+  template <class Fn>
+  bool Spawn(Fn&& fn, SourceLocation where = SourceLocation::Current()) {
+    return Spawn(SpawnOptions{.where = where}, std::forward<Fn>(fn));
+  }
+
+  template <internal::NotOptions Fn, class... Arguments>
+  requires(sizeof...(Arguments) > 0) bool Spawn(Fn&& fn,
+                                                Arguments&&... arguments) {
+    return Spawn(internal::NowhereKnown(), std::forward<Fn>(fn),
                  std::forward<Arguments>(arguments)...);
   }
 

@@ -17,6 +17,7 @@
 #include "weft/runtime/fiber/shadow_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -51,6 +52,9 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("option ", name, ": does not apply to the sim backend")));
   }
+  if (options.measure_stacks.value_or(false)) {
+    status.Update(internal::CheckStacksCanBeMeasured());
+  }
   status.Update(internal::CheckShadowStacks());
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<sim::Strategy>> strategy =
@@ -63,12 +67,15 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
 Sim::Sim(const Options& options, const SimOptions& sim_options,
          std::unique_ptr<sim::Strategy> strategy)
     : scheduler_(std::make_unique<sim::Scheduler>(
-          *this, sim::Limits{.stack_size =
-                                 options.stack_size.value_or(kDefaultStackSize),
-                             .max_tasks = options.max_tasks.value_or(
-                                 std::numeric_limits<uint32_t>::max()),
-                             .unfair_steps = sim_options.unfair_steps,
-                             .max_steps = sim_options.max_steps})),
+          *this,
+          sim::Limits{
+              .stack_size = options.stack_size.value_or(kDefaultStackSize),
+              .max_tasks = options.max_tasks.value_or(
+                  std::numeric_limits<uint32_t>::max()),
+              .report_overflow = options.report_overflow.value_or(false),
+              .measure_stacks = options.measure_stacks.value_or(false),
+              .unfair_steps = sim_options.unfair_steps,
+              .max_steps = sim_options.max_steps})),
       core_(std::make_unique<sim::NetworkCore>(*scheduler_)),
       network_(std::make_unique<sim::Network>(*core_)),
       strategy_(std::move(strategy)),

@@ -23,6 +23,7 @@
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/random.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -40,13 +41,18 @@ constexpr size_t kMostPolledWrite = 4096;
 class AttachedTask final : public Task {
  public:
   explicit AttachedTask(Io& io)
-      : Task(io, nullptr, {.name = "host thread"}),
+      : Task(io, nullptr, {.name = "host thread", .where = {}}),
         record_(ThreadRecord::Acquire()) {
     runner = &record_;
     record_.SetTask(this);
     carrier.store(&record_, std::memory_order_seq_cst);
+    record.thread.store(record_.thread_id(), std::memory_order_relaxed);
+    internal::TaskRegistry::Enter(record, &io, "threaded");
   }
-  ~AttachedTask() override { ThreadRecord::Release(record_); }
+  ~AttachedTask() override {
+    internal::TaskRegistry::Leave(record);
+    ThreadRecord::Release(record_);
+  }
 
  private:
   void Run() override {}
@@ -320,6 +326,9 @@ absl::StatusOr<std::unique_ptr<Threaded>> Threaded::Create(
   if (options.ring_entries.has_value()) {
     status.Update(RefuseOption("ring_entries"));
   }
+  if (options.measure_stacks.has_value()) {
+    status.Update(RefuseOption("measure_stacks"));
+  }
   if (options.perturb_seed.has_value()) {
     status.Update(RefuseOption("perturb_seed"));
   }
@@ -335,8 +344,8 @@ Threaded::Threaded(const Options& options)
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
               .idle_timeout =
-                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout)})) {
-}
+                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout),
+              .report_overflow = options.report_overflow.value_or(false)})) {}
 
 Threaded::~Threaded() = default;
 
@@ -356,11 +365,16 @@ void Threaded::EndRoot(Io* before) {
 uint32_t Threaded::threads() const { return pool_->threads(); }
 
 int64_t Threaded::Perform(const Operation& operation) {
-  const Task& task = CurrentTask(Name(operation));
+  Task& task = CurrentTask(Name(operation));
   if (const Interruption interruption = task.GiveUp();
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
+  const internal::RecordedWait note(task.record,
+                                    {.what = Name(operation),
+                                     .descriptor = DescriptorOf(operation),
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = task.deadline()});
   return PerformNow(task, operation);
 }
 
@@ -404,7 +418,7 @@ Task& Threaded::CurrentTask(const char* call) {
 WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
                                uint32_t expected,
                                const FutexWaitOptions& options) {
-  const Task& task = CurrentTask("FutexWait");
+  Task& task = CurrentTask("FutexWait");
   ThreadRecord& record = RecordOf(task);
   ThreadWaiter waiter(record);
   if (!internal::ParkingLot::Enter(waiter, word, expected)) {
@@ -412,6 +426,12 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
   }
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) deadline = std::min(deadline, task.deadline());
+  const internal::RecordedWait note(task.record,
+                                    {.what = options.what,
+                                     .object = &word,
+                                     .task = options.task,
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = deadline});
   for (;;) {
     // Read before the conditions: a signal that comes after them ends Wait.
     const uint32_t seen = record.signals();
@@ -440,7 +460,8 @@ uint32_t Threaded::FutexWake(const std::atomic<uint32_t>& word,
 absl::Status Threaded::SleepUntil(MonotonicTime when) {
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
-  if (FutexWait(word, 0, {.deadline = when}) == WakeReason::kInterrupted) {
+  if (FutexWait(word, 0, {.deadline = when, .what = "sleep"}) ==
+      WakeReason::kInterrupted) {
     return internal::InterruptionStatus(CurrentTask("Sleep").GiveUp(), "sleep");
   }
   return absl::OkStatus();

@@ -14,7 +14,8 @@ class RootTask : public Task {
   using Result = typename RootResult<InvokeWithIoResult<B, Fn&>>::type;
 
   // `fn` must outlive the task; it is called once.
-  RootTask(B& io, Fn& fn) : Task(io, nullptr, {}), io_(io), fn_(fn) {}
+  RootTask(B& io, Fn& fn)
+      : Task(io, nullptr, NowhereKnown()), io_(io), fn_(fn) {}
 
   // After its end.
   Result Take() { return outcome_.Take(); }

@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -15,6 +16,8 @@
 #include "absl/status/statusor.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/scope.h"
+#include "weft/runtime/source_location.h"
+#include "weft/runtime/task_group.h"
 #include "weft/runtime/task_local.h"
 #include "weft/sync/event.h"
 #include "weft/tests/conformance/backends.h"
@@ -200,6 +203,34 @@ TYPED_TEST(TaskTest, NamesAreGivenOrInherited) {
     const std::string temporary = "writer of a long name";
     auto future = Concurrent(io, {.name = temporary.substr(0, 15)}, name);
     EXPECT_EQ(future->Await(io), "writer of a lon");
+  });
+}
+
+TYPED_TEST(TaskTest, KnowsWhereItWasSpawned) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    const auto where = [&io] { return io.CurrentTask("test").where(); };
+    const auto expect_line = [](SourceLocation found, int line) {
+      EXPECT_EQ(found.line, line);
+      ASSERT_NE(found.file, nullptr);
+      EXPECT_TRUE(std::string_view(found.file).ends_with("task_test.cc"));
+    };
+    EXPECT_EQ(where().file, nullptr);
+    expect_line(Async(io, where).Await(io), __LINE__);
+    expect_line(Async(io, {.name = "named"}, where).Await(io), __LINE__);
+    expect_line(Concurrent(io, where)->Await(io), __LINE__);
+    TaskGroup group(io);
+    SourceLocation in_group;
+    group.Spawn([&] { in_group = where(); });
+    const int line = __LINE__ - 1;
+    EXPECT_EQ(group.Await(io), absl::OkStatus());
+    expect_line(in_group, line);
+    // A call with arguments has no room for the place; options do.
+    EXPECT_EQ(Async(
+                  io, [&](int) { return where(); }, 1)
+                  .Await(io)
+                  .file,
+              nullptr);
   });
 }
 

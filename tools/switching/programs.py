@@ -37,9 +37,12 @@ ADAPTERS = {
 # What the runtime is made of, but for what is only for programs' flags.
 RUNTIME = ["runtime", "runtime/internal", "runtime/fiber"]
 NOT_RUNTIME = {"runtime/flags.cc"}
+# Whose unnamed namespaces have names that others of their unit have, too.
+APART = {"runtime/internal/guarded_stacks.cc"}
 BACKEND = ["backends/evented", "backends/evented/internal"]
 # What the classes use of sync/.
-SYNC = ["mutex_core.cc", "wait_list.cc", "wait_status.cc"]
+SYNC = ["sync/internal/mutex_core.cc", "sync/internal/wait_list.cc",
+        "sync/internal/wait_status.cc"]
 PACKAGES = ["absl_status", "absl_statusor", "absl_strings", "absl_str_format",
             "absl_cord", "absl_time", "liburing"]
 
@@ -60,6 +63,8 @@ class Suite:
         self.classes = sorted(
             path.stem for path in (self.folder / "classes").glob("s*.h"))
         self.build_dir = None
+        self.sources = {}
+        self.built = {}  # (library, build): (objects, what failed)
         self.libraries = []
 
     def set_up(self, build_dir):
@@ -72,17 +77,18 @@ class Suite:
         found = subprocess.run(["pkg-config", "--libs", *PACKAGES], check=True,
                                stdout=subprocess.PIPE, text=True).stdout
         self.libraries = [*shlex.split(found), "-lboost_context", "-pthread"]
-        self.write_unit("runtime", RUNTIME)
-        self.write_unit("backend", BACKEND,
-                        [f"sync/internal/{name}" for name in SYNC])
+        self.sources = {"runtime": self.find(RUNTIME),
+                        "backend": [*self.find(BACKEND), *SYNC]}
+        for name, sources in self.sources.items():
+            # One translation unit of many sources compiles much faster.
+            (build_dir / f"{name}.cc").write_text("".join(
+                f'#include "{self.root / source}"\n'
+                for source in sources if source not in APART))
 
-    def write_unit(self, name, folders, more=()):
-        """One translation unit of many sources: it compiles much faster."""
-        sources = [str(path.relative_to(self.root)) for folder in folders
-                   for path in sorted((self.root / folder).glob("*.cc"))]
-        lines = [f'#include "{self.root / source}"\n'
-                 for source in [*sources, *more] if source not in NOT_RUNTIME]
-        (self.build_dir / f"{name}.cc").write_text("".join(lines))
+    def find(self, folders):
+        found = [str(path.relative_to(self.root)) for folder in folders
+                 for path in sorted((self.root / folder).glob("*.cc"))]
+        return [source for source in found if source not in NOT_RUNTIME]
 
     def needs_runtime(self, name):
         header = (self.folder / "classes" / f"{name}.h").read_text()
@@ -104,22 +110,23 @@ class Suite:
             return None
         return shlex.join(map(str, command)) + "\n" + done.stdout
 
-    def object(self, build, name):
-        return self.build_dir / build / f"{name}.o"
-
     def build_libraries(self, build):
         """weft at the flags of a build. What fails is seen when it is used."""
         (self.build_dir / build).mkdir(parents=True, exist_ok=True)
-        for name, unit, extra in [("runtime", "runtime", []),
-                                  ("backend", "backend", []),
-                                  ("sanitized", "runtime",
-                                   ["-fsanitize=address"])]:
-            output = self.object(build, name)
-            output.unlink(missing_ok=True)
-            source = self.build_dir / f"{unit}.cc"
-            failure = self.compile(build, ["-c", str(source), *extra], output)
-            if failure is not None:
-                output.with_suffix(".txt").write_text(failure)
+        for name, sources, extra in [
+                ("runtime", "runtime", []), ("backend", "backend", []),
+                ("sanitized", "runtime", ["-fsanitize=address"])]:
+            units = [self.build_dir / f"{sources}.cc"]
+            units += [self.root / source for source in self.sources[sources]
+                      if source in APART]
+            objects = []
+            failure = None
+            for unit in units:
+                output = self.build_dir / build / f"{name}-{unit.stem}.o"
+                failure = failure or self.compile(
+                    build, ["-c", str(unit), *extra], output)
+                objects.append(str(output))
+            self.built[name, build] = (objects, failure)
 
     def build_program(self, name, adapter, build):
         """Returns (program, None), or (None, why there is none)."""
@@ -134,11 +141,12 @@ class Suite:
                 objects.append("backend")
                 header = "evented.h"
                 twins = "wrong_policies.h"
+            libraries = []
             for part in objects:
-                output = self.object(build, part)
-                if not output.exists():
-                    return None, output.with_suffix(".txt").read_text()
-            libraries = [str(self.object(build, part)) for part in objects]
+                found, failure = self.built[part, build]
+                if failure is not None:
+                    return None, failure
+                libraries += found
             extra.append(f'-DWEFT_SWITCH_TWINS="weft/tests/switch/{twins}"')
         if sanitized:
             extra.append("-fsanitize=address")

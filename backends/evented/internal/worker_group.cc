@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/parking_lot.h"
+#include "weft/runtime/internal/signal_stack.h"
+#include "weft/runtime/internal/task_record.h"
 
 namespace weft::internal {
 namespace {
@@ -31,7 +33,13 @@ constexpr uint32_t kPlacementSlack = 4;
 }  // namespace
 
 WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
-    : io_(io), options_(options), stacks_(options.stack_size) {
+    : io_(io),
+      options_(options),
+      stacks_(options.stack_size,
+              options.measure_stacks ? StackPages::kFresh : StackPages::kKept) {
+  if (options.report_overflow) {
+    crash_handlers_.emplace(CrashHandlers::Signals::kFaults);
+  }
   for (uint32_t i = 0; i < options.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
   }
@@ -99,6 +107,7 @@ void WorkerGroup::Serve(Worker& worker,
   pthread_setname_np(pthread_self(),
                      absl::StrCat("weft-", worker.index()).c_str());
   BlockSigpipe();
+  const SignalStack signal_stack;
   start_up->Report(worker.SetUp());
   // Nobody runs, steals or posts before all are set up.
   start_up->decided.wait();
@@ -110,17 +119,19 @@ void WorkerGroup::Serve(Worker& worker,
 }
 
 absl::Status WorkerGroup::StartTask(Task& task) {
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
   if (tasks_.fetch_add(1, std::memory_order_relaxed) >= options_.max_tasks) {
     TaskEnded();
     return absl::ResourceExhaustedError(
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      options_.max_tasks, " tasks is reached"));
   }
-  if (absl::Status status = stacks_.Reserve(); !status.ok()) {
+  if (absl::Status status = stacks_.Reserve(task.stack_size()); !status.ok()) {
     TaskEnded();
     return status;
   }
   task.AddReference();
+  TaskRegistry::Enter(task.record, &io_, "evented");
   const bool woke = Place().PostTask(task);
   // A partner of Worker::WaitForWork: the task was added first.
   if (!woke && idle_.load(std::memory_order_seq_cst) > 0) WakeOneIdle();

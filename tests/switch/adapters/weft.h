@@ -26,7 +26,7 @@ struct WeftSwitch {
           argument_(argument),
           pool_(PoolOf(stack_size)),
           stack_(Take(pool_)),
-          context_(stack_.bottom, stack_.size, &Fiber::Main, this) {}
+          context_(stack_.bottom, stack_size, &Fiber::Main, this) {}
     Fiber(const Fiber&) = delete;
     Fiber& operator=(const Fiber&) = delete;
     ~Fiber() { pool_.Give(stack_); }
@@ -78,10 +78,10 @@ struct WeftSwitch {
   }
   static internal::StackPool& PoolOf(size_t stack_size) {
     const std::lock_guard lock(GetPools().mutex);
-    // What the pool takes for the guard.
-    constexpr size_t kGuard = size_t{16} << 10;
+    // What the pool takes for the guard and for the owner, in pages.
+    constexpr size_t kTaken = size_t{20} << 10;
     return GetPools()
-        .pools.try_emplace(stack_size, stack_size + kGuard)
+        .pools.try_emplace(stack_size, stack_size + kTaken)
         .first->second;
   }
 };
