@@ -11,6 +11,7 @@
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/errno_marker.h"
 #include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
@@ -378,6 +379,8 @@ int64_t Worker::Perform(const Operation& operation) {
     if (!park.completed()) {
       ParkFiber(park, {.what = Name(operation),
                        .descriptor = DescriptorOf(operation)});
+    } else {
+      PerturbWait();
     }
     const int64_t result = park.result();
     if (result == -EAGAIN) {
@@ -445,6 +448,12 @@ void Worker::Yield() {
   Fiber& fiber = *running_;
   ready_.push_back(fiber);
   SwitchAway(fiber);
+}
+
+void Worker::Perturb() {
+  if (perturbation_->YieldsBeforePark()) Yield();
+  // It is the fiber's own, so this is what it finds after a wait.
+  errno = kErrnoMarker;
 }
 
 void Worker::ParkFiber(Park& park, WaitDescription what) {
