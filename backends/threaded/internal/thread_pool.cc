@@ -10,6 +10,7 @@
 #include "weft/backends/threaded/internal/thread_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/forks.h"
 
 namespace weft::internal {
 namespace {
@@ -146,7 +147,9 @@ void ThreadPool::RunTask(Task& task) {
   NameThread(task.name());
   current.io = &io_;
   current.task = &task;
+  const BirthProcess birth_process;
   task.Execute();
+  birth_process.Require("the end of a task");
   // Before the end is announced: who awaited a task may start the next one.
   UncountTask();
   task.Announce();
