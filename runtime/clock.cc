@@ -18,6 +18,10 @@ MonotonicTime KernelMonotonicNow() {
   return MonotonicTime(Read(CLOCK_MONOTONIC));
 }
 
+MonotonicTime CoarseMonotonicNow() {
+  return MonotonicTime(Read(CLOCK_MONOTONIC_COARSE));
+}
+
 WallTime KernelWallNow() { return WallTime(Read(CLOCK_REALTIME)); }
 
 }  // namespace weft::internal

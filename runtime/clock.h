@@ -41,6 +41,8 @@ namespace internal {
 
 // The kernel's clocks, for backends that run in real time.
 MonotonicTime KernelMonotonicNow();
+// Less exact, by some milliseconds, and several times cheaper.
+MonotonicTime CoarseMonotonicNow();
 WallTime KernelWallNow();
 
 }  // namespace internal

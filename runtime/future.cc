@@ -2,20 +2,26 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/explorer.h"
 
 namespace weft::internal {
 
 void JoinableTask::Await(Io& io) {
   bool interruptible = true;
   uint32_t state = state_.load(std::memory_order_acquire);
+  if (state == kEnded) return;
+  const WaitNote note({.object = EndAwaitedOn(),
+                       .what = "for the end of task",
+                       .by = Awaited::By::kItsTasks});
   while (state != kEnded) {
     // kAwaited tells AnnounceEnd that somebody has to be woken.
     if (state == kRunning && !state_.compare_exchange_weak(
                                  state, kAwaited, std::memory_order_acquire)) {
       continue;
     }
-    const WakeReason reason =
-        io.FutexWait(state_, kAwaited, {.interruptible = interruptible});
+    const WakeReason reason = io.FutexWait(
+        state_, kAwaited,
+        {.interruptible = interruptible, .what = "end of task", .task = id()});
     if (reason == WakeReason::kInterrupted) {
       (void)io.CurrentTask("Future::Await").GiveUp();
       RequestCancel();
@@ -54,7 +60,8 @@ void JoinableTask::Unwatch(Io& io) {
     return;
   }
   while (state == kTelling) {
-    io.FutexWait(state_, kTelling, {.interruptible = false});
+    io.FutexWait(state_, kTelling,
+                 {.interruptible = false, .what = "end of task", .task = id()});
     state = state_.load(std::memory_order_acquire);
   }
 }

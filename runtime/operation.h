@@ -116,6 +116,11 @@ using Operation =
 // The name of the operation, for messages: "accept", "recv" ...
 const char* Name(const Operation& operation);
 
+// The descriptor that it is about.
+inline int DescriptorOf(const Operation& operation) {
+  return std::visit([](const auto& one) { return one.fd; }, operation);
+}
+
 namespace internal {
 
 // Makes std::visit take a list of lambdas.

@@ -26,7 +26,14 @@ Task::Task(Io& io, Task* parent, const SpawnOptions& options)
       where_(options.where),
       stack_size_(options.stack_size),
       id_(NextId()) {
-  if (parent != nullptr) locals_ = parent->locals_;
+  record.id = id_;
+  record.name = name_.data();
+  record.name_size = name_.size();
+  record.file = where_.file;
+  record.line = where_.line;
+  if (parent == nullptr) return;
+  record.parent = parent->id_;
+  locals_ = parent->locals_;
 }
 
 Task::~Task() = default;

@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/source_location.h"
 
@@ -73,6 +74,10 @@ class Task {
   // When the innermost scopes run out of time. Only the task's own thread.
   MonotonicTime deadline() const { return scope_->deadline; }
 
+  // What stands for the task where its end is awaited: itself, or the group
+  // that it belongs to. For reports.
+  virtual const void* EndAwaitedOn() const { return this; }
+
   // --- For backends -------------------------------------------------------
 
   // Runs the task to its end on the calling thread or fiber, with the default
@@ -99,6 +104,9 @@ class Task {
   // How `carrier` runs it, in the backend's own type. Only the carrier's
   // thread.
   void* runner = nullptr;
+  // What debuggers and dumps read. Listed in the TaskRegistry by the backend,
+  // from the start to just before the end is announced.
+  internal::TaskRecord record;
   // Links of the backend's queues; a task is in one of each kind at a time.
   Task* next_unstarted = nullptr;
   std::atomic<bool> interrupt_posted{false};

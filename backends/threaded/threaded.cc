@@ -23,6 +23,7 @@
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/random.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -45,8 +46,13 @@ class AttachedTask final : public Task {
     runner = &record_;
     record_.SetTask(this);
     carrier.store(&record_, std::memory_order_seq_cst);
+    record.thread.store(record_.thread_id(), std::memory_order_relaxed);
+    internal::TaskRegistry::Enter(record, &io, "threaded");
   }
-  ~AttachedTask() override { ThreadRecord::Release(record_); }
+  ~AttachedTask() override {
+    internal::TaskRegistry::Leave(record);
+    ThreadRecord::Release(record_);
+  }
 
  private:
   void Run() override {}
@@ -362,11 +368,16 @@ void Threaded::EndRoot(Io* before) {
 uint32_t Threaded::threads() const { return pool_->threads(); }
 
 int64_t Threaded::Perform(const Operation& operation) {
-  const Task& task = CurrentTask(Name(operation));
+  Task& task = CurrentTask(Name(operation));
   if (const Interruption interruption = task.GiveUp();
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
+  const internal::RecordedWait note(task.record,
+                                    {.what = Name(operation),
+                                     .descriptor = DescriptorOf(operation),
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = task.deadline()});
   return PerformNow(task, operation);
 }
 
@@ -414,7 +425,7 @@ Task& Threaded::CurrentTask(const char* call) {
 WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
                                uint32_t expected,
                                const FutexWaitOptions& options) {
-  const Task& task = CurrentTask("FutexWait");
+  Task& task = CurrentTask("FutexWait");
   ThreadRecord& record = RecordOf(task);
   ThreadWaiter waiter(record);
   if (!internal::ParkingLot::Enter(waiter, word, expected)) {
@@ -422,6 +433,12 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
   }
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) deadline = std::min(deadline, task.deadline());
+  const internal::RecordedWait note(task.record,
+                                    {.what = options.what,
+                                     .object = &word,
+                                     .task = options.task,
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = deadline});
   for (;;) {
     // Read before the conditions: a signal that comes after them ends Wait.
     const uint32_t seen = record.signals();
@@ -452,7 +469,8 @@ absl::Status Threaded::SleepUntil(MonotonicTime when) {
   const Task& task = CurrentTask("Sleep");
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
-  if (FutexWait(word, 0, {.deadline = when}) == WakeReason::kInterrupted) {
+  if (FutexWait(word, 0, {.deadline = when, .what = "sleep"}) ==
+      WakeReason::kInterrupted) {
     return internal::InterruptionStatus(task.GiveUp(), "sleep");
   }
   return absl::OkStatus();

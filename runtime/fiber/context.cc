@@ -48,6 +48,13 @@ boost::context::detail::transfer_t Context::Land(
 }
 
 void Context::Start(boost::context::detail::transfer_t transfer) {
+  // To unwinders and debuggers this is the outermost frame: what lies above it
+  // is no frame of a function. Emits no instruction.
+#if defined(__x86_64__)
+  asm volatile(".cfi_undefined rip");
+#elif defined(__aarch64__)
+  asm volatile(".cfi_undefined x30");
+#endif
   auto& from = *static_cast<Context*>(transfer.data);
   from.stopped_at_ = transfer.fctx;
   Context& self = *from.target_;

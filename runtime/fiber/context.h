@@ -17,6 +17,7 @@
 
 #include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
+#include <utility>
 
 #include "weft/runtime/fiber/internal/sanitizer.h"
 
@@ -54,6 +55,11 @@ class Context {
   // The same, never to return; the stack of this flow may be reused as soon as
   // `to` runs.
   [[noreturn]] void SwitchToForGood(Context& to);
+
+  // Where the stack pointer of this flow is kept while it is stopped; null is
+  // kept there while it runs. Below it lie the registers, as Boost.Context
+  // saves them.
+  void* const* stopped_at() const { return &stopped_at_; }
 
  private:
   // Where the state lies that a switch saves. Looked up once per thread: its
@@ -94,6 +100,7 @@ inline void Context::SwitchTo(Context& to) {
 
 inline void Context::Jump(Context& to, bool last) {
   target_ = &to;
+  void* const resumed_at = std::exchange(to.stopped_at_, nullptr);
   AsanStartSwitch(asan_stack_, to.asan_stack_, last);
   TsanSwitch(to.tsan_fiber_);
   // A flow that was stopped here goes on by a return from Land, and so takes
@@ -102,8 +109,8 @@ inline void Context::Jump(Context& to, bool last) {
   // be predicted one off.
   const boost::context::detail::transfer_t transfer =
       to.started_
-          ? boost::context::detail::ontop_fcontext(to.stopped_at_, this, &Land)
-          : boost::context::detail::jump_fcontext(to.stopped_at_, this);
+          ? boost::context::detail::ontop_fcontext(resumed_at, this, &Land)
+          : boost::context::detail::jump_fcontext(resumed_at, this);
   // On the stack of this flow again.
   auto& from = *static_cast<Context*>(transfer.data);
   from.stopped_at_ = transfer.fctx;

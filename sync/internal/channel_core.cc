@@ -156,7 +156,11 @@ template <class Atomics>
 absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
                                           Io& io, const Task& task,
                                           const char* what) {
-  const WakeReason reason = self.parker.Park(io, {});
+  const typename Atomics::WaitNote note(
+      {.object = this,
+       .what = &list == &senders_ ? "to send to channel"
+                                  : "to receive from channel"});
+  const WakeReason reason = self.parker.Park(io, {.what = "channel"});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   {
     const std::lock_guard guard(lock_);

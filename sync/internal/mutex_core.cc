@@ -82,6 +82,8 @@ bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
         "wait for itself for ever; split the function into one that locks and "
         "one that expects the mutex to be held");
   }
+  const typename Atomics::WaitNote note(
+      {.object = this, .what = "for mutex", .by = Awaited::By::kHolders});
   Waiter self;
   {
     const std::lock_guard guard(lock_);
@@ -89,8 +91,8 @@ bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
     waiters_.PushBack(self);
   }
   for (;;) {
-    const WakeReason reason =
-        self.parker.Park(io, {.deadline = deadline, .interruptible = false});
+    const WakeReason reason = self.parker.Park(
+        io, {.deadline = deadline, .interruptible = false, .what = "mutex"});
     if (self.granted) return true;
     const std::lock_guard guard(lock_);
     if (reason != WakeReason::kWoken) {

@@ -38,6 +38,7 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     if (done()) return Turn::kDone;
     if (runner_ == nullptr) {
       runner_ = &task;
+      NoteRunner();
       return Turn::kRun;
     }
     if (runner_ == &task) {
@@ -47,13 +48,16 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     }
     waiters_.PushBack(self);
   }
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const typename Atomics::WaitNote note({.object = this, .what = "for once"});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "once"});
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);
     waiters_.Remove(self);
     return WaitStatus(task, reason, kWhat);
   }
   if (self.turn == Turn::kDone) return Turn::kDone;
+  NoteRunner();
   absl::Status status = CheckScopes(task, kWhat);
   if (status.ok()) return Turn::kRun;
   Fail(io);
@@ -62,6 +66,7 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
 
 template <class Atomics>
 void OnceCore<Atomics>::Succeed(Io& io) {
+  Atomics::Releasing(this);
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -76,6 +81,7 @@ void OnceCore<Atomics>::Succeed(Io& io) {
 
 template <class Atomics>
 void OnceCore<Atomics>::Fail(Io& io) {
+  Atomics::Releasing(this);
   Waiter* next = nullptr;
   {
     const std::lock_guard guard(lock_);

@@ -132,9 +132,12 @@ absl::StatusOr<size_t> RunSelect(Io& io, Branches branches) {
   }
   if (partner != nullptr) partner->Resume(io);
   if (at_once.has_value()) return *at_once;
-  const WakeReason reason = ready.has_value()
-                                ? WakeReason::kValueDiffered
-                                : parker.Park(io, {.deadline = deadline});
+  const CompiledAtomics::WaitNote note(
+      {.object = &parker, .what = "in select"});
+  const WakeReason reason =
+      ready.has_value()
+          ? WakeReason::kValueDiffered
+          : parker.Park(io, {.deadline = deadline, .what = "select"});
   const std::optional<size_t> chosen = SettleAll(branches, io);
   WEFT_CHECK(chosen.has_value() == (reason == WakeReason::kWoken));
   if (ready.has_value()) return *ready;

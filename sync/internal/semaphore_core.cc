@@ -87,13 +87,16 @@ absl::Status SemaphoreCore<Atomics>::AcquireContended(Io& io, const Task& task,
         "Semaphore::Acquire of more permits than the maximum of the "
         "semaphore, which would wait for ever");
   }
+  const typename Atomics::WaitNote note(
+      {.object = this, .what = "for semaphore"});
   Waiter self(count);
   {
     const std::lock_guard guard(lock_);
     if (TakeOrCountWaiter(count)) return absl::OkStatus();
     waiters_.PushBack(self);
   }
-  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
+  const WakeReason reason =
+      self.parker.Park(io, {.deadline = deadline, .what = "semaphore"});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   WaitList<Waiter> granted;
   {

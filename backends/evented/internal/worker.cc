@@ -1,6 +1,7 @@
 #include "weft/backends/evented/internal/worker.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -114,6 +115,7 @@ Worker::~Worker() {
 
 absl::Status Worker::SetUp() {
   current_ = &current;
+  thread_id_ = gettid();
   current.worker = this;
   current.worker_of = io_;
   absl::StatusOr<std::unique_ptr<UringDriver>> driver =
@@ -129,6 +131,7 @@ void Worker::Loop() {
     // Before taking what was posted: what is posted later leaves kNotified
     // behind, and then the worker does not wait.
     state_.exchange(kRunning, std::memory_order_seq_cst);
+    turn_began_ = CoarseMonotonicNow();
     TakePosted();
     StartTasks();
     RunReady();
@@ -217,6 +220,11 @@ void Worker::StartTask(Task& task) {
   auto* const fiber = new (place) Fiber(*this, task, stack, &Worker::FiberMain);
   stack.SetOwner(&task);
   task.runner = fiber;
+  task.record.thread.store(thread_id_, std::memory_order_relaxed);
+  task.record.worker.store(static_cast<int32_t>(index_),
+                           std::memory_order_relaxed);
+  task.record.stopped_at.store(fiber->context.stopped_at(),
+                               std::memory_order_relaxed);
   // Partner of the load in Evented::Interrupt.
   task.carrier.store(this, std::memory_order_seq_cst);
   MakeReady(*fiber);
@@ -321,6 +329,7 @@ void Worker::PostInterrupt(Task& task) {
 
 void Worker::MakeReady(Fiber& fiber) {
   fiber.park = nullptr;
+  fiber.task.record.EndWait();
   ready_.push_back(fiber);
 }
 
@@ -367,7 +376,10 @@ int64_t Worker::Perform(const Operation& operation) {
     }
     OperationPark park(fiber, task.deadline(), *driver_, operation);
     driver_->Submit(park);
-    if (!park.completed()) ParkFiber(park);
+    if (!park.completed()) {
+      ParkFiber(park, {.what = Name(operation),
+                       .descriptor = DescriptorOf(operation)});
+    }
     const int64_t result = park.result();
     if (result == -EAGAIN) {
       const int64_t ready = Perform(ReadinessFor(operation));
@@ -411,7 +423,8 @@ WakeReason Worker::FutexWait(const std::atomic<uint32_t>& word,
   if (!ParkingLot::Enter(park, word, expected)) {
     return WakeReason::kValueDiffered;
   }
-  ParkFiber(park);
+  ParkFiber(park,
+            {.what = options.what, .object = &word, .task = options.task});
   if (park.resumed()) return WakeReason::kWoken;
   return options.interruptible && task.Interrupted() != Interruption::kNone
              ? WakeReason::kInterrupted
@@ -424,7 +437,7 @@ absl::Status Worker::SleepUntil(MonotonicTime when) {
   const Task& task = fiber.task;
   if (task.Interrupted() == Interruption::kNone && group_.io().Now() < when) {
     SleepPark park(fiber, std::min(when, task.deadline()));
-    ParkFiber(park);
+    ParkFiber(park, {.what = "sleep"});
   }
   return InterruptionStatus(task.GiveUp(), "sleep");
 }
@@ -435,12 +448,15 @@ void Worker::Yield() {
   SwitchAway(fiber);
 }
 
-void Worker::ParkFiber(Park& park) {
+void Worker::ParkFiber(Park& park, WaitDescription what) {
   // Spans of time repeat, so most deadlines come last: there the tree needs no
   // search.
   if (park.deadline() != kNever) timers_.insert(timers_.end(), park);
   Fiber& fiber = park.fiber();
   fiber.park = &park;
+  what.since = turn_began_;
+  what.deadline = park.deadline();
+  fiber.task.record.BeginWait(what);
   SwitchAway(fiber);
   WEFT_CHECK(running_ == &fiber && current_->task == &fiber.task);
   // The timer, if it did not fire, leaves with the park.
@@ -464,6 +480,7 @@ void Worker::FiberMain(void* argument) {
   WEFT_CHECK(worker.running_ == &fiber);
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
+  TaskRegistry::Leave(task.record);
   worker.load_.fetch_sub(1, std::memory_order_relaxed);
   worker.group_.TaskEnded();
   if (worker.group_.options().measure_stacks) NoteStackUse(task);

@@ -22,6 +22,7 @@
 #include "weft/backends/evented/internal/fiber.h"
 #include "weft/backends/evented/internal/perturbation.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/task.h"
 
@@ -100,7 +101,8 @@ class Worker {
   MonotonicTime EndOfWait();
 
   // Waits in `park`, which somebody will end.
-  void ParkFiber(Park& park);
+  // `what` has everything but the times.
+  void ParkFiber(Park& park, WaitDescription what);
   // Leaves the fiber that runs now for the next one, or for the loop.
   void SwitchAway(Fiber& fiber);
   // Picks who runs next and makes it the running one.
@@ -137,6 +139,7 @@ class Worker {
 
   // Own thread.
   Current* current_ = nullptr;  // of this thread; fibers never leave it
+  int32_t thread_id_ = 0;
   std::unique_ptr<Context> loop_context_;
   Fiber* running_ = nullptr;
   Fiber* ended_ = nullptr;
@@ -144,6 +147,8 @@ class Worker {
   Timers timers_;
   uint32_t switches_left_ = 0;
   uint32_t next_colour_ = 0;
+  // When this turn of the loop began.
+  MonotonicTime turn_began_{};
   // When to give back the memory of stacks; kNever while there is none.
   MonotonicTime trim_at_ = kNever;
   const std::unique_ptr<Perturbation> perturbation_;  // mostly null

@@ -11,6 +11,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/signal_stack.h"
+#include "weft/runtime/internal/task_record.h"
 
 namespace weft::internal {
 namespace {
@@ -130,6 +131,7 @@ absl::Status WorkerGroup::StartTask(Task& task) {
     return status;
   }
   task.AddReference();
+  TaskRegistry::Enter(task.record, &io_, "evented");
   const bool woke = Place().PostTask(task);
   // A partner of Worker::WaitForWork: the task was added first.
   if (!woke && idle_.load(std::memory_order_seq_cst) > 0) WakeOneIdle();

@@ -1,14 +1,18 @@
 #include "weft/backends/sim/internal/scheduler.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
+#include "weft/backends/sim/internal/wait_circle.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/internal/stack_measure.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/status.h"
 
 namespace weft::sim {
@@ -39,13 +43,22 @@ Scheduler::Scheduler(Io& io, const Limits& limits)
 }
 
 Scheduler::~Scheduler() {
+  ForgetTasks();
   timers_.clear();
   for (WaitQueue& queue : queues_) queue.clear();
   // Abandoned fibers stay where they are.
   if (any_abandoned_) (void)stacks_.release();
 }
 
+void Scheduler::ForgetTasks() {
+  for (const Fiber* fiber : fibers_) {
+    if (fiber == nullptr || fiber->finished) continue;
+    internal::TaskRegistry::Leave(fiber->task.record);
+  }
+}
+
 void Scheduler::Reset(const Plan& plan) {
+  ForgetTasks();
   strategy_ = &plan.strategy;
   seed_ = plan.seed;
   trace_ = plan.trace;
@@ -67,12 +80,16 @@ void Scheduler::Reset(const Plan& plan) {
   // Of an abandoned schedule.
   timers_.clear();
   for (WaitQueue& queue : queues_) queue.clear();
+  ownership_.Clear();
+  joins_ = 0;
+  notices_.clear();
   steps_ = 0;
   idle_yields_ = 0;
 }
 
 absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   Reset(plan);
+  thread_id_ = gettid();
   world_->Begin(internal::DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
   std::optional<internal::SignalStack> signal_stack;
@@ -127,14 +144,30 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   task.AddReference();
   task.runner = fiber;
   task.carrier.store(this, std::memory_order_relaxed);
-  tasks_.push_back(
-      {.parent = running_ == nullptr ? 0 : running_->number, .points = 0});
+  tasks_.push_back({.parent = running_ == nullptr ? 0 : running_->number,
+                    .role = RoleOf(task),
+                    .points = 0});
   fibers_.push_back(fiber);
   ++alive_;
   ++unfinished_;
+  task.record.thread.store(thread_id_, std::memory_order_relaxed);
+  task.record.stopped_at.store(fiber->context.stopped_at(),
+                               std::memory_order_relaxed);
+  internal::TaskRegistry::Enter(task.record, &io_, "sim");
   if (trace_ != nullptr) trace_->NameTask(task.name());
   MakeRunnable(*fiber);
   return absl::OkStatus();
+}
+
+uint32_t Scheduler::RoleOf(const Task& task) {
+  const std::type_info& type = typeid(task);
+  const auto same = [&type](const std::type_info* other) {
+    return *other == type;
+  };
+  const auto found = std::find_if(roles_.begin(), roles_.end(), same);
+  const auto role = static_cast<uint32_t>(found - roles_.begin());
+  if (found == roles_.end()) roles_.push_back(&type);
+  return role;
 }
 
 absl::Status Scheduler::Start(Task& task) {
@@ -160,6 +193,7 @@ void Scheduler::FiberMain(void* argument) {
   task.runner = nullptr;
   fiber.finished = true;
   if (self.limits_.measure_stacks) internal::NoteStackUse(task);
+  internal::TaskRegistry::Leave(task.record);
   // Who waits for the end may start another task at once.
   --self.unfinished_;
   task.Announce();
@@ -178,6 +212,8 @@ void Scheduler::EndFiber(Fiber& fiber) {
     SetRunning(nullptr);
     fiber.context.SwitchToForGood(*main_);
   }
+  if (fiber.locks != 0) [[unlikely]]
+    CheckKeptLocks(fiber.number);
   if (fiber.number == 0) {
     for (const Fiber* other : fibers_) {
       if (other == nullptr || other->finished) continue;
@@ -313,7 +349,13 @@ WakeReason Scheduler::Park(Wait& wait) {
   if (wait.address != nullptr) QueueOf(wait.address).push_back(wait);
   if (wait.deadline != kNever) timers_.insert(wait);
   self.wait = &wait;
+  self.task.record.BeginWait({.what = wait.operation,
+                              .object = wait.address,
+                              .task = wait.task,
+                              .since = wait.time,
+                              .deadline = wait.deadline});
   MakeNotRunnable(self);
+  CheckCircle(self);
   SwitchTo(ChooseAfter(PointKind::kPark, wait.address));
   WEFT_CHECK(running_ == &self && current_->task == &self.task &&
              self.wait == nullptr);
@@ -327,6 +369,7 @@ void Scheduler::Wake(Wait& wait, WakeReason reason) {
   if (wait.deadline != kNever) timers_.erase(Timers::s_iterator_to(wait));
   wait.reason = reason;
   wait.fiber.wait = nullptr;
+  wait.fiber.task.record.EndWait();
   MakeRunnable(wait.fiber);
 }
 
@@ -380,6 +423,8 @@ WakeReason Scheduler::FutexWait(const std::atomic<uint32_t>& word,
   const bool differs = word.load(std::memory_order_relaxed) != expected;
   if (differs) return WakeReason::kValueDiffered;
   Wait wait(*running_, Wait::Kind::kWord, &word);
+  wait.operation = options.what;
+  wait.task = options.task;
   wait.deadline = options.deadline;
   wait.interruptible = options.interruptible;
   if (options.interruptible) {
@@ -408,6 +453,7 @@ absl::Status Scheduler::SleepUntil(MonotonicTime when) {
   const Task& task = running_->task;
   if (task.Interrupted() == Interruption::kNone && now_ < when) {
     Wait wait(*running_, Wait::Kind::kSleep, nullptr);
+    wait.operation = "sleep";
     wait.deadline = std::min(when, task.deadline());
     wait.interruptible = true;
     Park(wait);
@@ -475,6 +521,7 @@ void Scheduler::Point(const void* object) { Reach(PointKind::kAccess, object); }
 
 void Scheduler::WaitForLock(const void* lock) {
   Wait wait(*running_, Wait::Kind::kLock, lock);
+  wait.operation = "lock of a primitive";
   Park(wait);
 }
 
@@ -486,6 +533,45 @@ void Scheduler::CancelPoint() { Reach(PointKind::kCancel, nullptr); }
 
 void Scheduler::CheckFailed(std::string_view line) {
   if (survive_checks_) Abandon(FailureKind::kCheck, line);
+}
+
+bool Scheduler::BeginWait(const internal::Awaited& awaited) {
+  Fiber& self = *running_;
+  if (self.awaited != nullptr) return false;
+  self.awaited = &awaited;
+  self.awaited_step = steps_;
+  if (awaited.by == internal::Awaited::By::kItsTasks) ++joins_;
+  return true;
+}
+
+void Scheduler::EndWait() {
+  Fiber& self = *running_;
+  if (self.awaited->by == internal::Awaited::By::kItsTasks) --joins_;
+  self.awaited = nullptr;
+}
+
+void Scheduler::Acquired(const internal::Held& held) {
+  const Holding holding{.held = held, .task = running_->number, .step = steps_};
+  ownership_.Add(holding);
+  if (holding.is_lock()) ++running_->locks;
+}
+
+void Scheduler::Releasing(const void* object, uint32_t count) {
+  if (ownership_.Remove(running_->number, object, count)) --running_->locks;
+}
+
+void Scheduler::Notified(const void* object, const Task* woken) {
+  if (trace_ == nullptr) return;
+  Notice& notice = notices_[object];
+  notice = {.step = steps_, .by = running_->number, .woken = std::nullopt};
+  if (woken != nullptr) {
+    notice.woken = static_cast<const Fiber*>(woken->runner)->number;
+  }
+}
+
+const Notice* Scheduler::NoticeOf(const void* object) const {
+  const auto found = notices_.find(object);
+  return found == notices_.end() ? nullptr : &found->second;
 }
 
 // --- Failures --------------------------------------------------------------
@@ -510,6 +596,37 @@ void Scheduler::AbandonIdle() {
   Abandon(FailureKind::kDeadlock,
           absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
                        " wait, and nothing can ever wake one"));
+}
+
+void Scheduler::CheckCircle(const Fiber& fiber) {
+  using By = internal::Awaited::By;
+  if (fiber.awaited == nullptr || fiber.awaited->by == By::kAnybody) return;
+  // Nobody can wait for a task that holds no lock, but for its end.
+  if (fiber.awaited->by == By::kItsTasks && fiber.locks == 0 && joins_ < 2) {
+    return;
+  }
+  const std::vector<uint32_t> circle = FindCircle(*this, fiber);
+  if (!circle.empty()) AbandonCircle(circle);
+}
+
+void Scheduler::CheckKeptLocks(uint32_t ended) {
+  for (const Fiber* fiber : fibers_) {
+    if (fiber != nullptr && WaitsForLockOf(*this, *fiber, ended)) {
+      AbandonCircle({fiber->number, ended});
+    }
+  }
+}
+
+void Scheduler::AbandonCircle(const std::vector<uint32_t>& circle) {
+  std::string text;
+  if (runnable_.empty() && NextTime() == kNever) {
+    text = absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
+                        " wait, and nothing can ever wake one");
+  } else {
+    text = "partial deadlock: these wait for ever, while others could go on";
+  }
+  absl::StrAppend(&text, "\n", DescribeCircle(*this, circle));
+  Abandon(FailureKind::kDeadlock, text);
 }
 
 }  // namespace weft::sim

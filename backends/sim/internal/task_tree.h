@@ -2,15 +2,22 @@
 #ifndef WEFT_BACKENDS_SIM_INTERNAL_TASK_TREE_H_
 #define WEFT_BACKENDS_SIM_INTERNAL_TASK_TREE_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace weft::sim {
 
 class Scheduler;
 
 // A line for each task that has not ended, below the task that started it:
-// its number and name, what it waits for and since when.
+// its number and name, what it waits for and since when. Below that, who holds
+// what it waits for, and what it holds itself.
 std::string DescribeTasks(Scheduler& scheduler);
+
+// A line for each task of a circle, as FindCircle returns it.
+std::string DescribeCircle(Scheduler& scheduler,
+                           const std::vector<uint32_t>& circle);
 
 }  // namespace weft::sim
 

@@ -11,6 +11,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/forks.h"
+#include "weft/runtime/internal/task_record.h"
 
 namespace weft::internal {
 namespace {
@@ -62,6 +63,7 @@ absl::Status ThreadPool::Start(Task& task) {
       return status;
     }
     task.AddReference();
+    TaskRegistry::Enter(task.record, &io_, "threaded");
     if (IdleThread* const idle = TakeIdleLocked(StackSizeFor(task))) {
       idle->task = &task;
       idle->wake.notify_one();
@@ -71,6 +73,7 @@ absl::Status ThreadPool::Start(Task& task) {
   }
   absl::Status status = StartThread(task);
   if (!status.ok()) {
+    TaskRegistry::Leave(task.record);
     task.DropReference();
     UncountTask();
     const std::lock_guard lock(mutex_);
@@ -128,6 +131,7 @@ void ThreadPool::Serve(Task* task, size_t stack_size) {
     // goes through the record.
     record.SetTask(task);
     task->runner = &record;
+    task->record.thread.store(record.thread_id(), std::memory_order_relaxed);
     task->carrier.store(&record, std::memory_order_seq_cst);
     if (stack.has_value()) stack->SetOwner(task);
     RunTask(*task);
@@ -150,6 +154,7 @@ void ThreadPool::RunTask(Task& task) {
   const BirthProcess birth_process;
   task.Execute();
   birth_process.Require("the end of a task");
+  TaskRegistry::Leave(task.record);
   // Before the end is announced: who awaited a task may start the next one.
   UncountTask();
   task.Announce();

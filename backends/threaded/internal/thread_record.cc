@@ -31,11 +31,15 @@ timespec ToTimespec(Duration span) {
 }  // namespace
 
 ThreadRecord& ThreadRecord::Acquire() {
-  const std::lock_guard lock(free_mutex);
-  if (free_records == nullptr) return *new ThreadRecord();
-  ThreadRecord& record = *free_records;
-  free_records = record.next_free_;
-  return record;
+  ThreadRecord* record = nullptr;
+  {
+    const std::lock_guard lock(free_mutex);
+    record = free_records;
+    if (record != nullptr) free_records = record->next_free_;
+  }
+  if (record == nullptr) record = new ThreadRecord();
+  record->thread_id_ = gettid();
+  return *record;
 }
 
 void ThreadRecord::Release(ThreadRecord& record) {

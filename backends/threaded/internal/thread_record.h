@@ -23,6 +23,8 @@ class ThreadRecord {
 
   // The task that the thread runs now; null in between. Own thread.
   void SetTask(Task* task);
+  // As gettid(2) has it.
+  int32_t thread_id() const { return thread_id_; }
 
   // Makes the thread return from Wait or Poll, now or next time. Any thread.
   void Signal();
@@ -55,6 +57,7 @@ class ThreadRecord {
   bool polling_ = false;      // guarded by mutex_
   int wake_descriptor_ = -1;  // guarded by mutex_
   ThreadRecord* next_free_ = nullptr;
+  int32_t thread_id_ = 0;  // set in Acquire
 };
 
 }  // namespace weft::internal

@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+"""Looks into a relay that runs, and into a core file of it, with gdb.
+
+usage: gdb_test.py RELAY SOURCE [-v] [Class[.test]]...
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+from harness import FAULTY, PATIENCE, UPSTREAMS, RelayTest, main
+
+SCRIPT = os.path.join(os.path.dirname(__file__), "../../tools/gdb/weft.py")
+SKIPPED = 77
+# Of what `weft tasks` prints.
+ROW = re.compile(r"^(?P<id>\d+) +(?P<name>.+?)  +(?P<backend>\w+)  +"
+                 r"(?P<where>(worker \d+, )?LWP \d+)  +(?P<state>.+?)  +"
+                 r"(?P<place>-|\S+:\d+)$", re.MULTILINE)
+TASK = re.compile(r"^Task (\d+) '", re.MULTILINE)
+FRAME = re.compile(r"^#(\d+) +(?:0x[0-9a-f]+ in )?(.*)$", re.MULTILINE)
+
+
+def gdb(*arguments, commands):
+    command = ["gdb", "-q", "-nx", "-batch", "-iex", "set debuginfod enabled 0"]
+    for one in ("set width 0", "set print frame-arguments none",
+                f"source {SCRIPT}", *commands):
+        command += ["-ex", one]
+    done = subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, check=False,
+                          timeout=PATIENCE)
+    return done.stdout, done.stderr
+
+
+def backtraces(text):
+    """Task id: (heading, frames), each frame as it is printed."""
+    parts = TASK.split(text)
+    found = {}
+    for task, part in zip(parts[1::2], parts[2::2]):
+        heading, _, frames = part.partition("\n")
+        found[task] = (heading, [frame for _, frame in FRAME.findall(frames)])
+    return found
+
+
+class Gdb(RelayTest):
+    def look_into(self, backend):
+        """What gdb shows of a live relay, and of a core file of it."""
+        relay, _, health = self.start_both(backend, PATIENCE)
+        self.await_health(
+            health, lambda report: report["connected"] >= UPSTREAMS)
+        core = os.path.join(os.path.dirname(self.log), "core")
+        commands = ("weft tasks", "weft bt all")
+        live, error = gdb(
+            "-p", str(relay.pid), commands=(*commands, f"weft core {core}"))
+        self.assertTrue(os.path.exists(core), live + error)
+        self.assertIsNone(relay.poll(), "gdb has ended the relay")
+        dead, error = gdb(relay.args[0], core, commands=commands)
+        self.assertNotIn("Python Exception", error)
+        return live, dead
+
+    def check(self, backend, text):
+        tasks = {row["id"]: row for row in ROW.finditer(text)}
+        self.assertGreaterEqual(len(tasks), UPSTREAMS + FAULTY, text)
+        for task in tasks.values():
+            self.assertEqual(task["backend"], backend)
+            self.assertEqual(task["where"].startswith("worker "),
+                             backend == "evented")
+        states = {task["state"] for task in tasks.values()}
+        self.assertTrue(any(re.fullmatch(r"waits: recv of descriptor \d+", s)
+                            for s in states), states)
+        self.assertTrue(any(re.fullmatch(r"waits: accept of descriptor \d+", s)
+                            for s in states), states)
+        self.assertTrue(any(re.fullmatch(r"waits: task group 0x[0-9a-f]+", s)
+                            for s in states), states)
+        traces = backtraces(text)
+        self.assertEqual(set(traces), set(tasks))
+        for heading, frames in traces.values():
+            # What runs may have been stopped on its way in or out.
+            if "waits: " in heading:
+                self.check_backtrace(backend, heading, frames)
+        return tasks
+
+    def check_backtrace(self, backend, heading, frames):
+        """It goes through the code of the relay to the first frame."""
+        text = heading + "\n" + "\n".join(frames)
+        self.assertTrue(any("relay" in frame for frame in frames), text)
+        self.assertFalse(any("??" in frame for frame in frames), text)
+        if backend == "evented":
+            self.assertIn("weft::internal::Context::Start", frames[-1], text)
+            self.assertIn("weft::internal::Worker::FiberMain", frames[-2],
+                          text)
+
+    def look_at_both(self, backend):
+        live, dead = self.look_into(backend)
+        tasks = self.check(backend, live)
+        self.assertEqual({key: row[0] for key, row in tasks.items()},
+                         {key: row[0] for key, row
+                          in self.check(backend, dead).items()})
+
+    def test_evented(self):
+        self.look_at_both("evented")
+
+    def test_threaded(self):
+        self.look_at_both("threaded")
+
+
+def why_not():
+    """Why gdb cannot be used here; None if it can."""
+    if not shutil.which("gdb"):
+        return "gdb is not installed"
+    # A process of our own is what gdb will have to attach to.
+    with subprocess.Popen(["sleep", str(PATIENCE)]) as process:
+        out, error = gdb("-p", str(process.pid), commands=["python print(1)"])
+        process.kill()
+    if "ptrace" in error:
+        return "gdb may not trace: " + error.strip()
+    if "1\n" not in out:
+        return "gdb has no Python: " + error.strip()
+    return None
+
+
+if __name__ == "__main__":
+    REASON = why_not()
+    if REASON is not None:
+        print("skipped:", REASON)
+        sys.exit(SKIPPED)
+    main()
