@@ -81,7 +81,7 @@ Evented::Evented(const Options& options)
 Evented::~Evented() {
   RefuseOnWorker("~Evented");
   // Its threads are not there to be joined.
-  if (birth_process_.IsParent()) (void)group_.release();
+  if (birth_process_.IsParent()) internal::KeepInherited(std::move(group_));
 }
 
 void Evented::RefuseOnWorker(const char* call) {

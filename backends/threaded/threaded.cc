@@ -349,7 +349,7 @@ Threaded::Threaded(const Options& options)
 
 Threaded::~Threaded() {
   // Its threads are not there to be waited for.
-  if (birth_process_.IsParent()) (void)pool_.release();
+  if (birth_process_.IsParent()) internal::KeepInherited(std::move(pool_));
 }
 
 absl::StatusOr<Io*> Threaded::BeginRoot() {

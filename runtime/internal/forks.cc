@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
@@ -35,6 +38,12 @@ void BirthProcess::Refuse(const char* call) {
                       "made: threads and "
                       "rings stay with the parent. Let the child do nothing "
                       "but exec or _exit"));
+}
+
+void KeepInherited(std::shared_ptr<void> inherited) {
+  static auto& all = *new std::vector<std::shared_ptr<void>>();
+  // The only thread of the child.
+  all.push_back(std::move(inherited));
 }
 
 }  // namespace weft::internal

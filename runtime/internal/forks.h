@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 
 namespace weft::internal {
 
@@ -33,6 +34,9 @@ class BirthProcess {
 
   const uint32_t forks_;
 };
+
+// Keeps what a child has inherited and cannot end; leak checkers find it here.
+void KeepInherited(std::shared_ptr<void> inherited);
 
 }  // namespace weft::internal
 
