@@ -12,6 +12,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/errno_marker.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
@@ -482,7 +483,9 @@ void Worker::FiberMain(void* argument) {
   Worker& worker = fiber.worker;
   worker.ReclaimEnded();
   Task& task = fiber.task;
+  const BirthProcess birth_process;
   task.Execute();
+  birth_process.Require("the end of a task");
   WEFT_CHECK(worker.running_ == &fiber);
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
