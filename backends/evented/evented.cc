@@ -80,7 +80,11 @@ Evented::Evented(const Options& options)
               .measure_stacks = options.measure_stacks.value_or(false),
               .perturb_seed = options.perturb_seed.value_or(0)})) {}
 
-Evented::~Evented() { RefuseOnWorker("~Evented"); }
+Evented::~Evented() {
+  RefuseOnWorker("~Evented");
+  // Its threads are not there to be joined.
+  if (birth_process_.IsParent()) internal::KeepInherited(std::move(group_));
+}
 
 void Evented::RefuseOnWorker(const char* call) {
   if (internal::current.worker_of == nullptr) return;
@@ -95,7 +99,8 @@ inline Worker& Evented::WorkerFor(const char* call) {
   return *Worker::OfThisThread();
 }
 
-void Evented::RefuseForeign(const char* call) {
+void Evented::RefuseForeign(const char* call) const {
+  birth_process_.Require(call);
   const internal::Current& current = internal::current;
   const bool on_worker = current.worker_of != nullptr;
   internal::Misuse(absl::StrCat(
@@ -111,9 +116,13 @@ int64_t Evented::Perform(const Operation& operation) {
   return WorkerFor(Name(operation)).Perform(operation);
 }
 
-absl::Status Evented::Start(Task& task) { return group_->StartTask(task); }
+absl::Status Evented::Start(Task& task) {
+  birth_process_.Require("starting a task");
+  return group_->StartTask(task);
+}
 
 void Evented::Interrupt(Task& task) {
+  birth_process_.Require("cancelling");
   // Partner of the store in Worker::StartTask. A task that has no worker yet
   // looks at its scopes when it first blocks.
   auto* worker =
@@ -135,6 +144,7 @@ WakeReason Evented::FutexWait(const std::atomic<uint32_t>& word,
 }
 
 uint32_t Evented::FutexWake(const std::atomic<uint32_t>& word, uint32_t count) {
+  birth_process_.Require("waking a task");
   return internal::ParkingLot::Wake(word, count);
 }
 

@@ -141,7 +141,9 @@ int64_t Sim::Perform(const Operation& operation) {
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
-  return core_->Perform(operation);
+  const int64_t result = core_->Perform(operation);
+  scheduler_->ReachAfterOperation();
+  return result;
 }
 
 absl::Status Sim::Start(Task& task) {

@@ -347,7 +347,10 @@ Threaded::Threaded(const Options& options)
                   options.idle_thread_timeout.value_or(kDefaultIdleTimeout),
               .report_overflow = options.report_overflow.value_or(false)})) {}
 
-Threaded::~Threaded() = default;
+Threaded::~Threaded() {
+  // Its threads are not there to be waited for.
+  if (birth_process_.IsParent()) internal::KeepInherited(std::move(pool_));
+}
 
 absl::StatusOr<Io*> Threaded::BeginRoot() {
   const Task& task = CurrentTask("Threaded::Run");
@@ -378,7 +381,10 @@ int64_t Threaded::Perform(const Operation& operation) {
   return PerformNow(task, operation);
 }
 
-absl::Status Threaded::Start(Task& task) { return pool_->Start(task); }
+absl::Status Threaded::Start(Task& task) {
+  birth_process_.Require("starting a task");
+  return pool_->Start(task);
+}
 
 void Threaded::Interrupt(Task& task) {
   // Partner of the store of `carrier` when the task starts.
@@ -393,6 +399,7 @@ void Threaded::Yield() {
 }
 
 Task& Threaded::CurrentTask(const char* call) {
+  birth_process_.Require(call);
   internal::Current& current = internal::current;
   if (current.worker_of != nullptr) {
     internal::Misuse(absl::StrCat(
@@ -454,15 +461,17 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
 
 uint32_t Threaded::FutexWake(const std::atomic<uint32_t>& word,
                              uint32_t count) {
+  birth_process_.Require("waking a task");
   return internal::ParkingLot::Wake(word, count);
 }
 
 absl::Status Threaded::SleepUntil(MonotonicTime when) {
+  const Task& task = CurrentTask("Sleep");
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
   if (FutexWait(word, 0, {.deadline = when, .what = "sleep"}) ==
       WakeReason::kInterrupted) {
-    return internal::InterruptionStatus(CurrentTask("Sleep").GiveUp(), "sleep");
+    return internal::InterruptionStatus(task.GiveUp(), "sleep");
   }
   return absl::OkStatus();
 }
