@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -43,9 +44,6 @@ BACKEND = ["backends/evented", "backends/evented/internal"]
 # What the classes use of sync/.
 SYNC = ["sync/internal/mutex_core.cc", "sync/internal/wait_list.cc",
         "sync/internal/wait_status.cc"]
-PACKAGES = ["absl_status", "absl_statusor", "absl_strings", "absl_str_format",
-            "absl_cord", "absl_time", "liburing"]
-
 COMPILE_LIMIT_S = 900
 # Longer than the programs themselves give a class and each of its twins.
 RUN_LIMIT_S = 300
@@ -74,7 +72,11 @@ class Suite:
         subprocess.run([self.root / "tools/link_includes.py", self.root,
                         include, "runtime", "sync", "net", "backends", "tests"],
                        check=True)
-        found = subprocess.run(["pkg-config", "--libs", *PACKAGES], check=True,
+        # Quoted names in the list of what weft uses of Abseil.
+        modules = re.search(r"absl_modules = \[(.*?)\]",
+                            (self.root / "meson.build").read_text(), re.DOTALL)
+        packages = [*re.findall(r"'(\w+)'", modules.group(1)), "liburing"]
+        found = subprocess.run(["pkg-config", "--libs", *packages], check=True,
                                stdout=subprocess.PIPE, text=True).stdout
         self.libraries = [*shlex.split(found), "-lboost_context", "-pthread"]
         self.sources = {"runtime": self.find(RUNTIME),
