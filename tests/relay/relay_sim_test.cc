@@ -7,9 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,14 +19,14 @@
 #include "weft/backends/sim/sim.h"
 #include "weft/examples/relay/frame.h"
 #include "weft/examples/relay/frame_reader.h"
-#include "weft/examples/relay/log.h"
 #include "weft/examples/relay/relay.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
-#include "weft/sync/latch.h"
+#include "weft/tests/relay/sim_audience.h"
+#include "weft/tests/relay/sim_ledger.h"
 
 namespace relay {
 namespace {
@@ -41,95 +39,6 @@ using weft::net::TcpStream;
 using weft::sim::ExploreResult;
 using weft::sim::Host;
 using weft::sim::OnHost;
-
-constexpr uint32_t kUpstreams = 3;
-constexpr uint64_t kEventsEach = 12;
-constexpr uint64_t kAllEvents = kUpstreams * kEventsEach;
-constexpr size_t kPayloadSize = 2000;
-// An upstream sends so many events at a time, and waits until they are
-// acknowledged and then for the pace: a subscriber that reads is never further
-// behind than all upstreams can be ahead.
-constexpr uint64_t kWindow = 2;
-constexpr weft::Duration kPace = 20ms;
-constexpr weft::Duration kMostLatency = 2ms;
-constexpr size_t kSubscriberQueue = 8;
-static_assert(kUpstreams * kWindow < kSubscriberQueue);
-constexpr size_t kBuffer = 4608;
-// One that does not read falls behind by more than its queue, what its task
-// has taken out of it, and the buffers of the connection hold.
-static_assert(kAllEvents * kPayloadSize >
-              (2 * kSubscriberQueue + kUpstreams * kWindow) * kPayloadSize +
-                  4 * kBuffer);
-constexpr weft::Duration kStopWithin = 10s;
-
-Message EventOf(uint32_t upstream, uint64_t sequence) {
-  const auto letter =
-      static_cast<char>('a' + (upstream * kEventsEach + sequence) % 26);
-  return {.kind = Kind::kEvent,
-          .upstream = upstream,
-          .sequence = sequence,
-          .payload = std::string(kPayloadSize, letter)};
-}
-
-absl::Status Send(Sim& io, TcpStream& stream, const Message& message) {
-  std::string frame;
-  AppendFrame(message, frame);
-  return stream.WriteAll(io, frame);
-}
-
-// The next message; OUT_OF_RANGE at the end of the stream.
-absl::StatusOr<Message> Next(Sim& io, FrameReader& reader) {
-  absl::StatusOr<std::optional<Message>> message = reader.Next(io);
-  if (!message.ok()) return message.status();
-  if (!message->has_value()) return absl::OutOfRangeError("end of stream");
-  return **std::move(message);
-}
-
-// What the log of the relay holds.
-struct Ledger {
-  std::vector<Message> events;
-  std::array<uint64_t, kUpstreams> last = {};  // of each upstream
-  size_t synced = 0;
-  weft::MonotonicTime synced_at;
-};
-
-// Takes its time, as a file does, and lets nothing in that was there already
-// or comes too early.
-class MemoryLog final : public Log {
- public:
-  explicit MemoryLog(Ledger& ledger) : ledger_(ledger) {}
-
-  absl::Status Append(weft::Io& io, std::string_view frames) override {
-    if (absl::Status status = weft::Sleep(io, 1ms); !status.ok()) return status;
-    while (!frames.empty()) {
-      Message event;
-      const absl::StatusOr<size_t> size = ParseFrame(frames, event);
-      if (!size.ok()) return size.status();
-      if (*size == 0) return absl::InternalError("half a frame");
-      frames.remove_prefix(*size);
-      Add(std::move(event));
-    }
-    return absl::OkStatus();
-  }
-  absl::Status Sync(weft::Io& io) override {
-    if (absl::Status status = weft::Sleep(io, 1ms); !status.ok()) return status;
-    ledger_.synced = ledger_.events.size();
-    ledger_.synced_at = io.Now();
-    return absl::OkStatus();
-  }
-
- private:
-  void Add(Message event) {
-    ASSERT_LT(event.upstream, kUpstreams);
-    EXPECT_EQ(event.sequence, ++ledger_.last[event.upstream]);
-    Message sent = EventOf(event.upstream, event.sequence);
-    sent.order = ledger_.events.size() + 1;
-    EXPECT_EQ(event, sent);
-    ledger_.events.push_back(std::move(event));
-  }
-
-  Ledger& ledger_;
-};
 
 // All the upstreams.
 class Sources {
@@ -205,131 +114,6 @@ class Sources {
   const Ledger& ledger_;
   weft::Event<Sim> started_;
   std::array<uint64_t, kUpstreams> acknowledged_ = {};
-};
-
-// Subscribers of each sort.
-class Audience {
- public:
-  static constexpr size_t kHealthy = 2;
-
-  Audience(const SocketAddress& relay, const Ledger& ledger)
-      : relay_(relay), ledger_(ledger), joined_(kHealthy + 2) {}
-
-  // Reads all there is, and checks that it gets what the log has, from the
-  // place where it came in.
-  void Read(Sim& io, size_t index) {
-    absl::StatusOr<TcpStream> stream = Join(io);
-    if (!stream.ok()) return;
-    FrameReader reader(*stream);
-    const absl::StatusOr<uint64_t> first = AwaitWelcome(io, reader);
-    if (!first.ok()) return;
-    joined_.CountDown(io);
-    ended_.at(index) = ReadToTheEnd(io, reader, *first, received_.at(index));
-  }
-
-  // The same for one that comes at any time, and may come too late.
-  void ReadLate(Sim& io) {
-    absl::StatusOr<TcpStream> stream = Join(io);
-    if (!stream.ok()) {
-      EXPECT_TRUE(absl::IsUnavailable(stream.status())) << stream.status();
-      ++late_.refused;
-      return;
-    }
-    FrameReader reader(*stream);
-    const absl::StatusOr<uint64_t> first = AwaitWelcome(io, reader);
-    if (!first.ok()) {
-      ++late_.refused;
-      return;
-    }
-    ++(*first == 1 ? late_.early : late_.welcome);
-    uint64_t received = 0;
-    EXPECT_TRUE(ReadToTheEnd(io, reader, *first, received));
-    EXPECT_EQ(*first + received, ledger_.events.size() + 1);
-  }
-
-  // Breaks the connection after a few events.
-  void Leave(Sim& io) {
-    absl::StatusOr<TcpStream> stream = Join(io);
-    if (!stream.ok()) return;
-    FrameReader reader(*stream);
-    absl::Status status = Next(io, reader).status();
-    joined_.CountDown(io);
-    for (int i = 0; i < 3 && status.ok(); ++i) {
-      status = Next(io, reader).status();
-    }
-    (void)stream->SetResetOnClose(true);
-  }
-
-  // Reads almost nothing.
-  void Dawdle(Sim& io) {
-    absl::StatusOr<TcpStream> stream = Join(io);
-    if (!stream.ok()) return;
-    (void)stream->SetReceiveBuffer(kBuffer);
-    std::array<char, kHeaderSize + kMinBodySize> bytes;
-    absl::Status status = stream->ReadExactly(io, bytes);
-    joined_.CountDown(io);
-    while (status.ok()) {
-      status = weft::Sleep(io, 1s);
-      if (status.ok())
-        status = stream->ReadExactly(io, std::span(bytes).first(8));
-    }
-    cut_ = absl::IsUnavailable(status);
-  }
-
-  absl::Status AwaitJoined(Sim& io) { return joined_.WaitFor(io, 1min); }
-
-  // After their end.
-  bool had_the_end(size_t index) const { return ended_.at(index); }
-  uint64_t received(size_t index) const { return received_.at(index); }
-  bool was_cut() const { return cut_; }
-
-  // How those fared that came late.
-  struct Late {
-    uint64_t early = 0;    // before the first event
-    uint64_t welcome = 0;  // after some
-    uint64_t refused = 0;  // after the end
-  };
-  const Late& late() const { return late_; }
-
- private:
-  // The number of the first event that is to come.
-  static absl::StatusOr<uint64_t> AwaitWelcome(Sim& io, FrameReader& reader) {
-    const absl::StatusOr<Message> message = Next(io, reader);
-    if (!message.ok()) return message.status();
-    EXPECT_EQ(message->kind, Kind::kWelcome);
-    return message->order;
-  }
-
-  // True if the end came, after all that the log has from `order` on.
-  bool ReadToTheEnd(Sim& io, FrameReader& reader, uint64_t order,
-                    uint64_t& received) {
-    for (;; ++order, ++received) {
-      const absl::StatusOr<Message> message = Next(io, reader);
-      if (!message.ok()) return false;
-      if (message->kind == Kind::kEnd) {
-        EXPECT_EQ(message->order, order - 1);
-        EXPECT_EQ(message->order, ledger_.events.size());
-        return true;
-      }
-      if (order > ledger_.events.size()) {
-        ADD_FAILURE() << "is not logged yet";
-        return false;
-      }
-      EXPECT_EQ(*message, ledger_.events[order - 1]);
-    }
-  }
-
-  absl::StatusOr<TcpStream> Join(Sim& io) {
-    return TcpStream::Connect(io, relay_);
-  }
-
-  const SocketAddress relay_;
-  const Ledger& ledger_;
-  weft::Latch<Sim> joined_;
-  std::array<bool, kHealthy> ended_ = {};
-  std::array<uint64_t, kHealthy> received_ = {};
-  bool cut_ = false;
-  Late late_;
 };
 
 // The relay, its upstreams and its subscribers, each on a host of its own.
@@ -592,7 +376,7 @@ TEST(RelaySim, StopIsBoundedAndDeliversWhatIsLogged) {
 
 TEST(RelaySim, SubscriberThatJoinsLateGetsAllFromThereOn) {
   Audience::Late all;
-  Explore(300, {}, [&](Sim& io) {
+  Explore(100, {}, [&](Sim& io) {
     const Audience::Late late = JoinLate(io);
     all.early += late.early;
     all.welcome += late.welcome;
