@@ -62,6 +62,8 @@ class Context {
   void* const* stopped_at() const { return &stopped_at_; }
 
  private:
+  friend class StoppedBacktrace;
+
   // Where the state lies that a switch saves. Looked up once per thread: its
   // contexts never leave it.
   struct ThreadState {
