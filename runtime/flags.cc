@@ -16,6 +16,10 @@ ABSL_FLAG(std::string, weft_idle_thread_timeout, "",
           "how long an idle thread waits for a task");
 ABSL_FLAG(std::string, weft_perturb_seed, "",
           "shake the order of fibers from this seed");
+ABSL_FLAG(std::string, weft_watchdog, "",
+          "how long a worker may go without a switch; 0: for ever");
+ABSL_FLAG(std::string, weft_dump_signal, "",
+          "the signal at which all tasks are listed, such as USR1");
 
 namespace weft {
 
@@ -30,6 +34,8 @@ Options OptionsFromFlags() {
       {"ring_entries", &FLAGS_weft_ring_entries},
       {"idle_thread_timeout", &FLAGS_weft_idle_thread_timeout},
       {"perturb_seed", &FLAGS_weft_perturb_seed},
+      {"watchdog", &FLAGS_weft_watchdog},
+      {"dump_signal", &FLAGS_weft_dump_signal},
   };
   for (const auto& [name, flag] : flags) {
     const std::string value = absl::GetFlag(*flag);

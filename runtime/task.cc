@@ -23,6 +23,7 @@ Task::Task(Io& io, Task* parent, const SpawnOptions& options)
                                   : std::string("main")),
       where_(options.where),
       id_(NextId()) {
+  record.task = this;
   record.id = id_;
   record.name = name_.data();
   record.name_size = name_.size();

@@ -23,6 +23,7 @@ using internal::Worker;
 
 constexpr uint32_t kDefaultRingEntries = 512;
 constexpr uint32_t kMostWorkers = 256;
+constexpr Duration kDefaultWatchdog = std::chrono::seconds(1);
 
 // The processors that the affinity of this process allows.
 uint32_t AllowedProcessors() {
@@ -70,7 +71,9 @@ Evented::Evented(const Options& options)
               .stack_size = options.stack_size.value_or(kDefaultStackSize),
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
-              .perturb_seed = options.perturb_seed.value_or(0)})) {}
+              .perturb_seed = options.perturb_seed.value_or(0),
+              .watchdog = options.watchdog.value_or(kDefaultWatchdog),
+              .dump_signal = options.dump_signal.value_or(0)})) {}
 
 Evented::~Evented() { RefuseOnWorker("~Evented"); }
 
@@ -139,6 +142,11 @@ MonotonicTime Evented::Now() const { return internal::KernelMonotonicNow(); }
 WallTime Evented::WallNow() const { return internal::KernelWallNow(); }
 
 uint64_t Evented::Random() { return internal::RandomBits(); }
+
+void Evented::Inspect(
+    const std::shared_ptr<internal::TaskInspection>& inspection) {
+  group_->Inspect(inspection);
+}
 
 Description Evented::Describe() const {
   return {.backend = "evented",

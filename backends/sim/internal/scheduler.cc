@@ -8,7 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
+#include "weft/runtime/fiber/stopped_backtrace.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/task_inspection.h"
 #include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/status.h"
 
@@ -423,6 +425,22 @@ absl::Status Scheduler::SleepUntil(MonotonicTime when) {
     Park(wait);
   }
   return internal::InterruptionStatus(task.GiveUp(), "sleep");
+}
+
+void Scheduler::Inspect(internal::TaskInspection& inspection) {
+  internal::StoppedBacktrace stopped;
+  for (const Fiber* fiber : fibers_) {
+    if (fiber == nullptr || fiber->finished) continue;
+    internal::TaskSnapshot snapshot(fiber->task.record);
+    snapshot.runs = fiber == running_;
+    if (snapshot.runs) {
+      internal::TakeBacktrace(snapshot.backtrace);
+    } else if (!stopped.Take(running_->context, fiber->context,
+                             snapshot.backtrace)) {
+      snapshot.no_backtrace = "it has not run yet";
+    }
+    inspection.Add(std::move(snapshot));
+  }
 }
 
 void Scheduler::CallSucceeded(const char* call) {

@@ -143,6 +143,9 @@ class Scheduler final : public internal::Explorer {
     return faults_ == nullptr ? std::string_view() : faults_->token();
   }
 
+  // Reports all tasks. Of the task that runs.
+  void Inspect(internal::TaskInspection& inspection);
+
   // --- For faults ---------------------------------------------------------
 
   uint32_t AliveBesideBody() const;
