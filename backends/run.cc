@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "weft/runtime/stack_use.h"
 
 namespace weft::internal {
 
@@ -15,6 +16,14 @@ void PrintError(const absl::Status& status) {
   // Nothing can be done if standard error is closed.
   [[maybe_unused]] const ssize_t written =
       write(STDERR_FILENO, line.data(), line.size());
+}
+
+void PrintStackUse() {
+  for (const StackUse& use : StackUseReport()) {
+    const std::string line = absl::StrCat("weft: ", ToString(use), "\n");
+    [[maybe_unused]] const ssize_t written =
+        write(STDERR_FILENO, line.data(), line.size());
+  }
 }
 
 }  // namespace weft::internal

@@ -23,6 +23,9 @@ namespace internal {
 // Writes "<program>: <message>" and a line end to standard error in one write.
 void PrintError(const absl::Status& status);
 
+// Writes the lines of StackUseReport to standard error.
+void PrintStackUse();
+
 inline constexpr int kExitFailure = 1;
 inline constexpr int kExitUsage = 2;
 
@@ -46,10 +49,11 @@ auto Run(const Options& options, Fn&& fn) {
              : run(Evented::Create(options));
 }
 
-// For main: as Run, with an exit code for a result. An error is printed as one
-// line. `fn` returns void, int (the exit code) or absl::Status. The code is 0
-// for OK, 2 for INVALID_ARGUMENT and for a backend that did not start, and 1
-// for other errors.
+// For main: as Run, with an exit code for a result, and with report_overflow
+// unless the options say otherwise. An error is printed as one line. `fn`
+// returns void, int (the exit code) or absl::Status. The code is 0 for OK, 2
+// for INVALID_ARGUMENT and for a backend that did not start, and 1 for other
+// errors.
 template <class Fn>
 int RunMain(const Options& options, Fn&& fn) {
   using Returned = internal::InvokeWithIoResult<Threaded, Fn&>;
@@ -58,7 +62,9 @@ int RunMain(const Options& options, Fn&& fn) {
                 "weft: the function given to RunMain returns void, int or "
                 "absl::Status");
   int code = internal::kExitUsage;
-  const absl::Status status = Run(options, [&](auto& io) -> absl::Status {
+  Options chosen = options;
+  if (!chosen.report_overflow.has_value()) chosen.report_overflow = true;
+  const absl::Status status = Run(chosen, [&](auto& io) -> absl::Status {
     code = internal::kExitFailure;
     if constexpr (std::is_same_v<Returned, int>) {
       code = internal::InvokeWithIo(io, fn);
@@ -69,6 +75,7 @@ int RunMain(const Options& options, Fn&& fn) {
       return result;
     }
   });
+  if (options.measure_stacks.value_or(false)) internal::PrintStackUse();
   if (!status.ok()) internal::PrintError(status);
   return absl::IsInvalidArgument(status) ? internal::kExitUsage : code;
 }

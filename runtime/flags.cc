@@ -14,6 +14,10 @@ ABSL_FLAG(std::string, weft_max_tasks, "", "how many tasks may exist at once");
 ABSL_FLAG(std::string, weft_ring_entries, "", "entries of a submission queue");
 ABSL_FLAG(std::string, weft_idle_thread_timeout, "",
           "how long an idle thread waits for a task");
+ABSL_FLAG(std::string, weft_report_overflow, "",
+          "on or off: say which task has overflowed its stack");
+ABSL_FLAG(std::string, weft_measure_stacks, "",
+          "on or off: note how much of their stacks tasks use");
 ABSL_FLAG(std::string, weft_perturb_seed, "",
           "shake the order of fibers from this seed");
 ABSL_FLAG(std::string, weft_watchdog, "",
@@ -33,6 +37,8 @@ Options OptionsFromFlags() {
       {"max_tasks", &FLAGS_weft_max_tasks},
       {"ring_entries", &FLAGS_weft_ring_entries},
       {"idle_thread_timeout", &FLAGS_weft_idle_thread_timeout},
+      {"report_overflow", &FLAGS_weft_report_overflow},
+      {"measure_stacks", &FLAGS_weft_measure_stacks},
       {"perturb_seed", &FLAGS_weft_perturb_seed},
       {"watchdog", &FLAGS_weft_watchdog},
       {"dump_signal", &FLAGS_weft_dump_signal},

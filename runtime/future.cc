@@ -1,12 +1,18 @@
 #include "weft/runtime/future.h"
 
+#include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/explorer.h"
 
 namespace weft::internal {
 
 void JoinableTask::Await(Io& io) {
   bool interruptible = true;
   uint32_t state = state_.load(std::memory_order_acquire);
+  if (state == kEnded) return;
+  const WaitNote note({.object = EndAwaitedOn(),
+                       .what = "for the end of task",
+                       .by = Awaited::By::kItsTasks});
   while (state != kEnded) {
     // kAwaited tells AnnounceEnd that somebody has to be woken.
     if (state == kRunning && !state_.compare_exchange_weak(
@@ -25,7 +31,10 @@ void JoinableTask::Await(Io& io) {
   }
 }
 
-void JoinableTask::RunInline() {
+void JoinableTask::RunInline(const absl::Status& refused) {
+  if (absl::IsInvalidArgument(refused)) {
+    Misuse(absl::StrCat("Async: ", refused.message()));
+  }
   Run();
   AnnounceEnd();
 }

@@ -58,8 +58,9 @@ class JoinableTask : public Task {
   // Takes the watcher off again: when this returns, the task does not use it
   // any more. Not needed after its Resume.
   void Unwatch(Io& io);
-  // Instead of Start: runs on the caller's own task.
-  void RunInline();
+  // Runs on the caller's own task, since Start has answered `refused`. Ends
+  // the program if that was misuse.
+  void RunInline(const absl::Status& refused);
 
  protected:
   using Task::Task;
@@ -195,8 +196,8 @@ struct FutureMaker {
   }
 
   template <class T, class B>
-  static void RunInline(Future<T, B>& future) {
-    future.task_->RunInline();
+  static void RunInline(Future<T, B>& future, const absl::Status& refused) {
+    future.task_->RunInline(refused);
   }
 
   // Null if the future is empty.
@@ -224,7 +225,7 @@ auto Async(B& io, const SpawnOptions& options, Fn&& fn,
   auto future =
       internal::FutureMaker::Make(io, options, started, std::forward<Fn>(fn),
                                   std::forward<Arguments>(arguments)...);
-  if (!started.ok()) internal::FutureMaker::RunInline(future);
+  if (!started.ok()) internal::FutureMaker::RunInline(future, started);
   return future;
 }
 

@@ -75,8 +75,9 @@ class Io {
   virtual int64_t Perform(const Operation& operation) = 0;
 
   // Makes `task` run at the same time as its caller; takes a reference of its
-  // own. RESOURCE_EXHAUSTED when a thread, a stack or the task limit refuses;
-  // then the task will not run. Does not block.
+  // own. RESOURCE_EXHAUSTED when a thread, a stack or the task limit refuses,
+  // INVALID_ARGUMENT for an impossible stack_size; then the task will not run.
+  // Does not block.
   virtual absl::Status Start(Task& task) = 0;
 
   // Makes `task`, which is kept alive by the caller, look at its scopes again

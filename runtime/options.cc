@@ -33,6 +33,8 @@ constexpr Choice<DriverKind> kDrivers[] = {{"auto", DriverKind::kAuto},
                                            {"uring", DriverKind::kUring},
                                            {"epoll", DriverKind::kEpoll}};
 
+constexpr Choice<bool> kSwitch[] = {{"on", true}, {"off", false}};
+
 absl::Status Impossible(std::string_view name, std::string_view value,
                         std::string_view possible) {
   return absl::InvalidArgumentError(
@@ -193,21 +195,26 @@ absl::Status Options::Set(std::string_view name, std::string_view value) {
   if (name == "idle_thread_timeout") {
     return SetDuration(name, value, idle_thread_timeout);
   }
+  if (name == "report_overflow") {
+    return SetChoice(name, value, kSwitch, report_overflow);
+  }
+  if (name == "measure_stacks")
+    return SetChoice(name, value, kSwitch, measure_stacks);
   if (name == "perturb_seed") return SetNumber(name, value, perturb_seed);
   if (name == "watchdog") return SetDuration(name, value, watchdog);
   if (name == "dump_signal") return SetSignal(name, value, dump_signal);
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no option '", View(name),
       "'; there are backend, driver, workers, stack_size, max_tasks, "
-      "ring_entries, idle_thread_timeout, perturb_seed, watchdog, "
-      "dump_signal"));
+      "ring_entries, idle_thread_timeout, report_overflow, measure_stacks, "
+      "perturb_seed, watchdog, dump_signal"));
 }
 
 absl::Status Options::Validate() const {
   absl::Status status = error;
   status.Update(CheckRange<uint32_t>("workers", workers, 1, 256));
   status.Update(
-      CheckRange<size_t>("stack_size", stack_size, 64u << 10, size_t{1} << 30));
+      CheckRange("stack_size", stack_size, kLeastStackSize, kMostStackSize));
   status.Update(CheckRange<uint32_t>("max_tasks", max_tasks, 1, UINT32_MAX));
   status.Update(CheckRange<uint32_t>("ring_entries", ring_entries, 8, 32768));
   status.Update(CheckRange("idle_thread_timeout", idle_thread_timeout));

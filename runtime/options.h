@@ -55,6 +55,18 @@ struct Options {
   // next task before it ends, such as `500ms` or `1m`. Default: 5 s.
   std::optional<Duration> idle_thread_timeout = std::nullopt;
 
+  // WEFT_REPORT_OVERFLOW=on|off: handlers for SIGSEGV and SIGBUS, which belong
+  // to the process, write a line when a task overflows its stack: its name,
+  // where it was spawned, how large the stack is. Then the signal does what it
+  // did before. On Threaded, tasks on threads of the host program are left
+  // out. Default: off; with RunMain, on.
+  std::optional<bool> report_overflow = std::nullopt;
+
+  // WEFT_MEASURE_STACKS=on|off, Evented and Sim only: note how much of their
+  // stacks tasks use, see stack_use.h; RunMain prints that at the end. Costs
+  // some 10 us for each task. Default: off.
+  std::optional<bool> measure_stacks = std::nullopt;
+
   // WEFT_PERTURB_SEED, Evented only, for tests: workers pick among ready
   // fibers at random, delay some for a few turns and let tasks that are about
   // to wait yield first. The seed is where the random numbers come from; 0 is
@@ -90,7 +102,11 @@ struct Options {
   absl::Status Validate() const;
 };
 
+// Of a stack, in bytes of address space with the guard. The smallest has room
+// for some 40 KiB of frames and for the frame of a signal.
 inline constexpr size_t kDefaultStackSize = size_t{512} << 10;
+inline constexpr size_t kLeastStackSize = size_t{64} << 10;
+inline constexpr size_t kMostStackSize = size_t{1} << 30;
 
 }  // namespace weft
 

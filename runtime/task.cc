@@ -2,9 +2,11 @@
 
 #include <cfenv>
 
+#include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/io.h"
+#include "weft/runtime/options.h"
 
 namespace weft {
 namespace {
@@ -22,6 +24,7 @@ Task::Task(Io& io, Task* parent, const SpawnOptions& options)
             : parent != nullptr   ? parent->name_
                                   : std::string("main")),
       where_(options.where),
+      stack_size_(options.stack_size),
       id_(NextId()) {
   record.task = this;
   record.id = id_;
@@ -42,6 +45,17 @@ void Task::Execute() {
   fesetenv(FE_DFL_ENV);
   Run();
   WEFT_CHECK(scope_ == &root_scope_);
+}
+
+absl::Status Task::CheckStackSize() const {
+  if (stack_size_ == 0 ||
+      (stack_size_ >= kLeastStackSize && stack_size_ <= kMostStackSize)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("start task '", name_, "': a stack of ", stack_size_,
+                   " bytes is not possible; give ", kLeastStackSize, " to ",
+                   kMostStackSize, ", or 0 for the usual size"));
 }
 
 void Task::DropReference() {

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include "absl/status/status.h"
 #include "weft/runtime/clock.h"
 #include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/scope.h"
@@ -34,6 +35,12 @@ struct SpawnOptions {
   std::string_view name;
   // Where the task is spawned, for messages and dumps.
   SourceLocation where = SourceLocation::Current();
+  // Bytes of address space for the stack of this task, guard included; 64 KiB
+  // to 1 GiB, at least as many are given. 0: Options::stack_size. Concurrent
+  // and TaskGroup::Spawn answer INVALID_ARGUMENT to an impossible size, Async
+  // ends the program. An Async that can start no task calls the function on
+  // the stack of its caller: use Concurrent where that is too small.
+  size_t stack_size = 0;
 };
 
 class Task {
@@ -46,6 +53,9 @@ class Task {
 
   // Where it was spawned. Any thread while the task is alive.
   SourceLocation where() const { return where_; }
+
+  // As in SpawnOptions. Any thread while the task is alive.
+  size_t stack_size() const { return stack_size_; }
 
   // Different for every task of the process.
   uint64_t id() const { return id_; }
@@ -64,6 +74,10 @@ class Task {
   // When the innermost scopes run out of time. Only the task's own thread.
   MonotonicTime deadline() const { return scope_->deadline; }
 
+  // What stands for the task where its end is awaited: itself, or the group
+  // that it belongs to. For reports.
+  virtual const void* EndAwaitedOn() const { return this; }
+
   // --- For backends -------------------------------------------------------
 
   // Runs the task to its end on the calling thread or fiber, with the default
@@ -72,6 +86,9 @@ class Task {
   // Tells whoever waits for it that the task has ended. The caller still owns
   // its reference afterwards.
   void Announce() { AnnounceEnd(); }
+
+  // INVALID_ARGUMENT if stack_size() is impossible.
+  absl::Status CheckStackSize() const;
 
   void AddReference() { references_.fetch_add(1, std::memory_order_relaxed); }
   // Deletes the task with the last reference.
@@ -118,6 +135,7 @@ class Task {
   Io* const io_;
   const std::string name_;
   const SourceLocation where_;
+  const size_t stack_size_;
   const uint64_t id_;
   std::atomic<uint32_t> references_{1};
   internal::ScopeLink root_scope_;

@@ -1,6 +1,6 @@
 #include "weft/runtime/task_group.h"
 
-#include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -43,8 +43,11 @@ Interruption GroupCore::Enter(GroupTask& task) {
     const uint32_t seen = running();
     ++waiting_for_place_;
     lock.unlock();
-    const WakeReason reason =
-        io_.FutexWait(running_, seen, {.what = "place in a task group"});
+    const WakeReason reason = [&] {
+      const WaitNote note(
+          {.object = this, .what = "for a place in task group"});
+      return io_.FutexWait(running_, seen, {.what = "place in a task group"});
+    }();
     lock.lock();
     --waiting_for_place_;
     if (reason == WakeReason::kInterrupted) {
@@ -71,6 +74,7 @@ void GroupCore::CancelLocked() {
 
 absl::Status GroupCore::Await(Io& io) {
   const Interruption interruption = [&] {
+    const WaitNote note(EndOfAll());
     for (uint32_t left = running(); left != 0; left = running()) {
       if (io.FutexWait(running_, left, {.what = "task group"}) ==
           WakeReason::kInterrupted) {
@@ -92,10 +96,17 @@ absl::Status GroupCore::Await(Io& io) {
 }
 
 void GroupCore::AwaitEnd(Io& io) {
+  const WaitNote note(EndOfAll());
   for (uint32_t left = running(); left != 0; left = running()) {
     io.FutexWait(running_, left,
                  {.interruptible = false, .what = "task group"});
   }
+}
+
+Awaited GroupCore::EndOfAll() const {
+  return {.object = this,
+          .what = "for the end of task group",
+          .by = Awaited::By::kItsTasks};
 }
 
 void GroupCore::Finish(GroupTask& task) {

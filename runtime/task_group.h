@@ -29,6 +29,7 @@
 
 #include "absl/status/status.h"
 #include "weft/runtime/internal/call.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/task.h"
@@ -51,6 +52,8 @@ class GroupTask : public Task, public boost::intrusive::list_base_hook<> {
  public:
   GroupTask(Io& io, const SpawnOptions& options, GroupCore& group)
       : Task(io, &io.CurrentTask("TaskGroup::Spawn"), options), group_(group) {}
+
+  const void* EndAwaitedOn() const final { return &group_; }
 
  protected:
   absl::Status status_;
@@ -120,6 +123,7 @@ class GroupCore {
   // Removes the task from the list; the caller wakes if true.
   bool LeaveLocked(GroupTask& task);
   void AwaitEnd(Io& io);
+  Awaited EndOfAll() const;
   void KeepError(absl::Status status);
   void CancelLocked();
 

@@ -30,6 +30,7 @@
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
+#include "weft/runtime/source_location.h"
 #include "weft/sync/internal/mutex_core.h"
 
 namespace weft {
@@ -51,34 +52,42 @@ class ABSL_LOCKABLE Mutex {
   ~Mutex() = default;
 
   // Parks until the mutex is free and takes it. The holder may not lock it
-  // again.
+  // again. `where`, here and below, is the place of the call, for reports.
   template <IoType Given>
-  void Lock(Given& io) ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+  void Lock(Given& io, SourceLocation where = SourceLocation::Current())
+      ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     internal::RequireSameBackend<B, Given>();
-    core_.Lock(io, "Mutex::Lock");
+    core_.Lock(io, "Mutex::Lock", where);
   }
 
   // Takes the mutex if it is free. Does not block.
   template <IoType Given>
-  [[nodiscard]] bool TryLock(Given& io) ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+  [[nodiscard]] bool TryLock(Given& io,
+                             SourceLocation where = SourceLocation::Current())
+      ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
-    return core_.TryLock(io);
+    return core_.TryLock(io, where);
   }
 
   // As Lock, but gives up after `span` and returns false.
   template <IoType Given>
-  [[nodiscard]] bool TryLockFor(Given& io, Duration span)
+  [[nodiscard]] bool TryLockFor(
+      Given& io, Duration span,
+      SourceLocation where = SourceLocation::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
-    return core_.TryLockUntil(io, "Mutex::TryLockFor", After(io.Now(), span));
+    return core_.TryLockUntil(io, "Mutex::TryLockFor", After(io.Now(), span),
+                              where);
   }
 
   // As Lock, but gives up at `deadline` and returns false.
   template <IoType Given>
-  [[nodiscard]] bool TryLockUntil(Given& io, MonotonicTime deadline)
+  [[nodiscard]] bool TryLockUntil(
+      Given& io, MonotonicTime deadline,
+      SourceLocation where = SourceLocation::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
-    return core_.TryLockUntil(io, "Mutex::TryLockUntil", deadline);
+    return core_.TryLockUntil(io, "Mutex::TryLockUntil", deadline, where);
   }
 
   // Does not block. Only the holder.
@@ -117,10 +126,12 @@ class ABSL_SCOPED_LOCKABLE [[nodiscard]] MutexLock {
 
   // Parks as Mutex::Lock does.
   template <IoType Given>
-  MutexLock(Mutex<B>& mutex, Given& io) ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
+  MutexLock(Mutex<B>& mutex, Given& io,
+            SourceLocation where = SourceLocation::Current())
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
       : core_(mutex.core_), io_(io) {
     internal::RequireSameBackend<B, Given>();
-    core_.Lock(io_, "MutexLock");
+    core_.Lock(io_, "MutexLock", where);
   }
   ~MutexLock() ABSL_UNLOCK_FUNCTION() { core_.Unlock(io_); }
   MutexLock(const MutexLock&) = delete;

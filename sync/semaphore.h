@@ -43,14 +43,14 @@ class Semaphore {
   Semaphore(const Semaphore&) = delete;
   Semaphore& operator=(const Semaphore&) = delete;
   // Nobody may wait for it.
-  ~Semaphore() = default;
+  ~Semaphore() { Atomics::Gone(&core_); }
 
   // Parks until it has taken `count` permits, all at once; `count` is at most
   // the maximum. OK, or CANCELLED or DEADLINE_EXCEEDED from the scope.
   template <IoType Given>
   absl::Status Acquire(Given& io, uint32_t count = 1) {
     internal::RequireSameBackend<B, Given>();
-    return core_.Acquire(io, count, kNever);
+    return AcquireUntil(io, count, kNever);
   }
 
   // Takes `count` permits if there are as many and nobody waits. Does not
@@ -58,20 +58,23 @@ class Semaphore {
   template <IoType Given>
   [[nodiscard]] bool TryAcquire(Given&, uint32_t count = 1) {
     internal::RequireSameBackend<B, Given>();
-    return core_.TryAcquire(count);
+    if (!core_.TryAcquire(count)) return false;
+    NoteAcquired(count);
+    return true;
   }
 
   // As Acquire, and DEADLINE_EXCEEDED after `span`.
   template <IoType Given>
   absl::Status AcquireFor(Given& io, Duration span, uint32_t count = 1) {
     internal::RequireSameBackend<B, Given>();
-    return core_.Acquire(io, count, After(io.Now(), span));
+    return AcquireUntil(io, count, After(io.Now(), span));
   }
 
   // Gives `count` permits back, to waiters first. Does not block.
   template <IoType Given>
   void Release(Given& io, uint32_t count = 1) {
     internal::RequireSameBackend<B, Given>();
+    Atomics::Releasing(&core_, count);
     core_.Release(io, count);
   }
 
@@ -81,7 +84,21 @@ class Semaphore {
   size_t waiters() const { return core_.waiters(); }
 
  private:
-  internal::SemaphoreCore<internal::AtomicsOf<B>> core_;
+  using Atomics = internal::AtomicsOf<B>;
+
+  absl::Status AcquireUntil(Io& io, uint32_t count, MonotonicTime deadline) {
+    absl::Status status = core_.Acquire(io, count, deadline);
+    if (status.ok()) NoteAcquired(count);
+    return status;
+  }
+  void NoteAcquired(uint32_t count) {
+    Atomics::Acquired({.object = &core_,
+                       .what = "semaphore",
+                       .mode = internal::Held::Mode::kLoose,
+                       .count = count});
+  }
+
+  internal::SemaphoreCore<Atomics> core_;
 };
 
 }  // namespace weft

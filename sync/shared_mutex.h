@@ -36,6 +36,7 @@
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/wall.h"
 #include "weft/runtime/io.h"
+#include "weft/runtime/source_location.h"
 #include "weft/sync/internal/shared_mutex_core.h"
 
 namespace weft {
@@ -57,66 +58,78 @@ class ABSL_LOCKABLE SharedMutex {
   ~SharedMutex() = default;
 
   // Parks until nobody holds the mutex and takes it for this task alone.
+  // `where`, here and below, is the place of the call, for reports.
   template <IoType Given>
-  void Lock(Given& io) ABSL_EXCLUSIVE_LOCK_FUNCTION() {
+  void Lock(Given& io, SourceLocation where = SourceLocation::Current())
+      ABSL_EXCLUSIVE_LOCK_FUNCTION() {
     internal::RequireSameBackend<B, Given>();
-    core_.Lock(io, "SharedMutex::Lock", kNever, Core::Wait::kThrough);
+    core_.Lock(io, "SharedMutex::Lock", kNever, Core::Wait::kThrough, where);
   }
 
   // Parks until no writer holds the mutex or stands in line before this task,
   // and takes it together with other readers.
   template <IoType Given>
-  void LockShared(Given& io) ABSL_SHARED_LOCK_FUNCTION() {
+  void LockShared(Given& io, SourceLocation where = SourceLocation::Current())
+      ABSL_SHARED_LOCK_FUNCTION() {
     internal::RequireSameBackend<B, Given>();
     core_.LockShared(io, "SharedMutex::LockShared", kNever,
-                     Core::Wait::kThrough);
+                     Core::Wait::kThrough, where);
   }
 
   // Take the mutex if that needs no wait. Do not block.
   template <IoType Given>
-  [[nodiscard]] bool TryLock(Given& io) ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+  [[nodiscard]] bool TryLock(Given& io,
+                             SourceLocation where = SourceLocation::Current())
+      ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
-    return core_.TryLock(io);
+    return core_.TryLock(io, where);
   }
   template <IoType Given>
-  [[nodiscard]] bool TryLockShared(Given& io)
+  [[nodiscard]] bool TryLockShared(
+      Given& io, SourceLocation where = SourceLocation::Current())
       ABSL_SHARED_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
-    return core_.TryLockShared(io);
+    return core_.TryLockShared(io, where);
   }
 
   // As Lock and LockShared, but give up after `span` and return false.
   template <IoType Given>
-  [[nodiscard]] bool TryLockFor(Given& io, Duration span)
+  [[nodiscard]] bool TryLockFor(
+      Given& io, Duration span,
+      SourceLocation where = SourceLocation::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
     return core_.Lock(io, "SharedMutex::TryLockFor", After(io.Now(), span),
-                      Core::Wait::kThrough);
+                      Core::Wait::kThrough, where);
   }
   template <IoType Given>
-  [[nodiscard]] bool TryLockSharedFor(Given& io, Duration span)
+  [[nodiscard]] bool TryLockSharedFor(
+      Given& io, Duration span,
+      SourceLocation where = SourceLocation::Current())
       ABSL_SHARED_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
     return core_.LockShared(io, "SharedMutex::TryLockSharedFor",
-                            After(io.Now(), span), Core::Wait::kThrough);
+                            After(io.Now(), span), Core::Wait::kThrough, where);
   }
 
   // As Lock and LockShared, but return false when the scope is cancelled or
   // its deadline passes, and at once if that has happened: CheckCancelled
   // says which. (A bool, for the thread-safety analysis understands no Status.)
   template <IoType Given>
-  [[nodiscard]] bool LockUnlessCancelled(Given& io)
+  [[nodiscard]] bool LockUnlessCancelled(
+      Given& io, SourceLocation where = SourceLocation::Current())
       ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
     return core_.Lock(io, "SharedMutex::LockUnlessCancelled", kNever,
-                      Core::Wait::kInScope);
+                      Core::Wait::kInScope, where);
   }
   template <IoType Given>
-  [[nodiscard]] bool LockSharedUnlessCancelled(Given& io)
+  [[nodiscard]] bool LockSharedUnlessCancelled(
+      Given& io, SourceLocation where = SourceLocation::Current())
       ABSL_SHARED_TRYLOCK_FUNCTION(true) {
     internal::RequireSameBackend<B, Given>();
     return core_.LockShared(io, "SharedMutex::LockSharedUnlessCancelled",
-                            kNever, Core::Wait::kInScope);
+                            kNever, Core::Wait::kInScope, where);
   }
 
   // Do not block. Only a holder.
@@ -160,11 +173,13 @@ class ABSL_SCOPED_LOCKABLE [[nodiscard]] SharedLock {
 
   // Parks as SharedMutex::LockShared does.
   template <IoType Given>
-  SharedLock(SharedMutex<B>& mutex, Given& io) ABSL_SHARED_LOCK_FUNCTION(mutex)
+  SharedLock(SharedMutex<B>& mutex, Given& io,
+             SourceLocation where = SourceLocation::Current())
+      ABSL_SHARED_LOCK_FUNCTION(mutex)
       : core_(mutex.core_), io_(io) {
     internal::RequireSameBackend<B, Given>();
     core_.LockShared(io_, "SharedLock", kNever,
-                     SharedMutex<B>::Core::Wait::kThrough);
+                     SharedMutex<B>::Core::Wait::kThrough, where);
   }
   ~SharedLock() ABSL_UNLOCK_FUNCTION() { core_.UnlockShared(io_); }
   SharedLock(const SharedLock&) = delete;
@@ -186,12 +201,13 @@ class ABSL_SCOPED_LOCKABLE [[nodiscard]] ExclusiveLock {
 
   // Parks as SharedMutex::Lock does.
   template <IoType Given>
-  ExclusiveLock(SharedMutex<B>& mutex, Given& io)
+  ExclusiveLock(SharedMutex<B>& mutex, Given& io,
+                SourceLocation where = SourceLocation::Current())
       ABSL_EXCLUSIVE_LOCK_FUNCTION(mutex)
       : core_(mutex.core_), io_(io) {
     internal::RequireSameBackend<B, Given>();
     core_.Lock(io_, "ExclusiveLock", kNever,
-               SharedMutex<B>::Core::Wait::kThrough);
+               SharedMutex<B>::Core::Wait::kThrough, where);
   }
   ~ExclusiveLock() ABSL_UNLOCK_FUNCTION() { core_.Unlock(io_); }
   ExclusiveLock(const ExclusiveLock&) = delete;

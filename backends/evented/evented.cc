@@ -15,6 +15,7 @@
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/random.h"
+#include "weft/runtime/internal/stack_measure.h"
 
 namespace weft {
 namespace {
@@ -54,6 +55,9 @@ absl::StatusOr<std::unique_ptr<Evented>> Evented::Create(
         "option driver: this version has no epoll driver; give auto or "
         "uring"));
   }
+  if (options.measure_stacks.value_or(false)) {
+    status.Update(internal::CheckStacksCanBeMeasured());
+  }
   if (!status.ok()) return status;
   std::unique_ptr<Evented> evented(new Evented(options));
   status = evented->group_->Start();
@@ -71,6 +75,8 @@ Evented::Evented(const Options& options)
               .stack_size = options.stack_size.value_or(kDefaultStackSize),
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
+              .report_overflow = options.report_overflow.value_or(false),
+              .measure_stacks = options.measure_stacks.value_or(false),
               .perturb_seed = options.perturb_seed.value_or(0),
               .watchdog = options.watchdog.value_or(kDefaultWatchdog),
               .dump_signal = options.dump_signal.value_or(0)})) {}

@@ -30,7 +30,9 @@ constexpr uint64_t kMostShrinkSteps = 5'000'000;
 class BodyTask final : public Task {
  public:
   BodyTask(Sim& sim, const std::function<void(Sim&)>& body)
-      : Task(sim, nullptr, {.name = "body", .where = {}}), sim_(sim), body_(body) {}
+      : Task(sim, nullptr, {.name = "body", .where = {}}),
+        sim_(sim),
+        body_(body) {}
 
  private:
   void Run() override {

@@ -12,10 +12,12 @@
 #include "weft/backends/sim/failure.h"
 #include "weft/backends/sim/internal/network_core.h"
 #include "weft/backends/sim/internal/scheduler.h"
+#include "weft/backends/sim/internal/task_tree.h"
 #include "weft/backends/sim/network.h"
 #include "weft/backends/sim/strategy.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -52,6 +54,9 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("option ", name, ": does not apply to the sim backend")));
   }
+  if (options.measure_stacks.value_or(false)) {
+    status.Update(internal::CheckStacksCanBeMeasured());
+  }
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<sim::Strategy>> strategy =
       sim::MakeStrategy(sim_options.strategy);
@@ -63,12 +68,15 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
 Sim::Sim(const Options& options, const SimOptions& sim_options,
          std::unique_ptr<sim::Strategy> strategy)
     : scheduler_(std::make_unique<sim::Scheduler>(
-          *this, sim::Limits{.stack_size =
-                                 options.stack_size.value_or(kDefaultStackSize),
-                             .max_tasks = options.max_tasks.value_or(
-                                 std::numeric_limits<uint32_t>::max()),
-                             .unfair_steps = sim_options.unfair_steps,
-                             .max_steps = sim_options.max_steps})),
+          *this,
+          sim::Limits{
+              .stack_size = options.stack_size.value_or(kDefaultStackSize),
+              .max_tasks = options.max_tasks.value_or(
+                  std::numeric_limits<uint32_t>::max()),
+              .report_overflow = options.report_overflow.value_or(false),
+              .measure_stacks = options.measure_stacks.value_or(false),
+              .unfair_steps = sim_options.unfair_steps,
+              .max_steps = sim_options.max_steps})),
       core_(std::make_unique<sim::NetworkCore>(*scheduler_)),
       network_(std::make_unique<sim::Network>(*core_)),
       strategy_(std::move(strategy)),
@@ -183,7 +191,7 @@ uint64_t Sim::Random() { return scheduler_->Random(); }
 
 void Sim::Inspect(const std::shared_ptr<internal::TaskInspection>& inspection) {
   Require("DumpTasks");
-  scheduler_->Inspect(*inspection);
+  sim::InspectTasks(*scheduler_, *inspection);
 }
 
 Description Sim::Describe() const {

@@ -15,47 +15,88 @@
 namespace weft::sim {
 namespace {
 
-// In every second schedule, who starts tasks goes on until it waits for
-// something, as on a backend with one worker. A walk that may leave it after
-// each start gives the first tasks a lead that the last ones hardly make up.
-class StartsTogether {
- public:
-  void Begin(internal::Rng& rng) { together_ = rng.Below(2) == 0; }
-  bool Stays(const Decision& decision) const {
-    return together_ && decision.kind == PointKind::kSpawn;
-  }
-
- private:
-  bool together_ = false;
+struct WalkOptions {
+  // Whoever runs goes on, if it can, in so many of kWhole cases, and else who
+  // runs is drawn. With 0 a task is interrupted all the time, also inside of
+  // primitives; with much, locks are seldom contended. Each schedule has one
+  // or the other.
+  uint32_t stay = 0;
+  uint32_t or_stay = stay;
+  // What is drawn is what happens next, and not who does it. Of many tasks
+  // that run the same function and have come to the same point, one is as good
+  // as the other, so together they are one choice: else a single task with
+  // another function hardly ever gets past a crowd.
+  bool alike = false;
+  // Who starts tasks goes on until it waits for something, as on a backend
+  // with one worker. A walk that may leave it after each start gives the first
+  // tasks a lead that the last ones hardly make up. Otherwise that is so in
+  // every second schedule.
+  bool together = false;
 };
 
 class RandomWalk final : public Strategy {
  public:
-  // Whoever runs goes on, if it can, in `stay` of kWhole cases, and else who
-  // runs is drawn. With 0 a task is interrupted all the time, also inside of
-  // primitives; with much, locks are seldom contended.
-  explicit RandomWalk(uint32_t stay) : stay_(stay) {}
-  static constexpr uint32_t kWhole = 8;
+  explicit RandomWalk(const WalkOptions& options) : options_(options) {}
 
   bool Begin(uint64_t seed) override {
     rng_ = internal::Rng(seed);
-    starts_.Begin(rng_);
+    together_ = options_.together || rng_.Below(2) == 0;
+    const bool other = options_.or_stay != options_.stay && rng_.Below(2) == 0;
+    stay_ = other ? options_.or_stay : options_.stay;
     return true;
   }
   uint32_t Pick(const Decision& decision) override {
-    if (starts_.Stays(decision)) return decision.current;
+    if (together_ && decision.kind == PointKind::kSpawn) {
+      return decision.current;
+    }
     if (stay_ > 0 && decision.current_can_go_on && rng_.Below(kWhole) < stay_) {
       return decision.current;
     }
+    if (options_.alike) return DrawPlace(decision);
     const auto count = static_cast<uint32_t>(decision.candidates.size());
     return decision.candidates[rng_.Below(count)];
   }
 
  private:
-  const uint32_t stay_;
+  using Place = std::pair<uint32_t, uint64_t>;  // role and points
+  static constexpr uint32_t kWhole = 8;
+
+  static Place PlaceOf(const TaskProgress& task) {
+    return {task.role, task.points};
+  }
+
+  // A place, and then one of those who are there.
+  uint32_t DrawPlace(const Decision& decision) {
+    places_.clear();
+    for (const uint32_t task : decision.candidates) {
+      const Place place = PlaceOf(decision.tasks[task]);
+      const auto at = std::lower_bound(places_.begin(), places_.end(), place);
+      if (at == places_.end() || *at != place) places_.insert(at, place);
+    }
+    const auto count = static_cast<uint32_t>(places_.size());
+    const Place place = places_[rng_.Below(count)];
+    uint32_t chosen = 0;
+    uint32_t seen = 0;
+    for (const uint32_t task : decision.candidates) {
+      if (PlaceOf(decision.tasks[task]) != place) continue;
+      if (rng_.Below(++seen) == 0) chosen = task;
+    }
+    return chosen;
+  }
+
+  const WalkOptions options_;
   internal::Rng rng_{0};
-  StartsTogether starts_;
+  // In this schedule.
+  bool together_ = false;
+  uint32_t stay_ = 0;
+  std::vector<Place> places_;  // of the candidates, ascending, each once
 };
+
+// In the order of strategy.h.
+constexpr WalkOptions kRandom = {};
+constexpr WalkOptions kSticky = {.stay = 7, .alike = true};
+constexpr WalkOptions kAlike = {
+    .stay = 0, .or_stay = 4, .alike = true, .together = true};
 
 // Probabilistic concurrency testing (Burckhardt et al., ASPLOS 2010): the task
 // with the highest priority runs. Tasks get random priorities, and at d-1
@@ -199,8 +240,6 @@ class RoundRobin final : public Strategy {
   uint64_t left_ = 0;
 };
 
-constexpr uint32_t kSticky = 7;
-
 class Portfolio final : public Strategy {
  public:
   bool Begin(uint64_t seed) override {
@@ -217,12 +256,14 @@ class Portfolio final : public Strategy {
   }
 
  private:
-  // Indices into parts_, of all schedules but the first.
-  static constexpr std::array<size_t, 4> kTurns = {1, 2, 3, 4};
+  // Indices into parts_, of all schedules but the first. What tasks do alike
+  // is drawn most often: it finds most of what the others find, and alone what
+  // one task does beside a crowd.
+  static constexpr std::array<size_t, 5> kTurns = {1, 2, 3, 4, 2};
 
   const std::array<std::unique_ptr<Strategy>, 5> parts_ = {
-      std::make_unique<RoundRobin>(), std::make_unique<RandomWalk>(0),
-      std::make_unique<Pct>(std::nullopt),
+      std::make_unique<RoundRobin>(), std::make_unique<Pct>(std::nullopt),
+      std::make_unique<RandomWalk>(kAlike),
       std::make_unique<RandomWalk>(kSticky), std::make_unique<Uniform>()};
   uint64_t schedules_ = 0;
   size_t current_ = 0;
@@ -245,15 +286,16 @@ absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(std::string_view name) {
   if (right && base == "exhaustive") {
     return std::make_unique<Exhaustive>(number);
   }
-  if (name == "random") return std::make_unique<RandomWalk>(0);
+  if (name == "random") return std::make_unique<RandomWalk>(kRandom);
   if (name == "sticky") return std::make_unique<RandomWalk>(kSticky);
+  if (name == "alike") return std::make_unique<RandomWalk>(kAlike);
   if (name == "uniform") return std::make_unique<Uniform>();
   if (name == "roundrobin") return std::make_unique<RoundRobin>();
   if (name == "portfolio") return std::make_unique<Portfolio>();
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no strategy '", absl::string_view(name.data(), name.size()),
-      "'; there are portfolio, random, sticky, pct, pct<depth>, uniform, "
-      "roundrobin, exhaustive, exhaustive<preemptions>"));
+      "'; there are portfolio, random, sticky, alike, pct, pct<depth>, "
+      "uniform, roundrobin, exhaustive, exhaustive<preemptions>"));
 }
 
 }  // namespace weft::sim

@@ -42,6 +42,9 @@ enum class PointKind : char {
 // What is known of a task that has started.
 struct TaskProgress {
   uint32_t parent = 0;
+  // The same for tasks that call functions of one type, so that with the same
+  // number of points they are likely to be at the same place.
+  uint32_t role = 0;
   uint64_t points = 0;  // that it has come to
 };
 
@@ -96,7 +99,13 @@ class Strategy {
 // A strategy by its name; INVALID_ARGUMENT names those there are:
 //   random          each candidate is as likely as any other; in every second
 //                   schedule a task that starts others goes on first
-//   sticky          random, but who runs goes on with a probability of 7/8
+//   alike           random over what can happen next: tasks that run the same
+//                   function and have come equally far count as one, and of
+//                   them each is as likely; a task that starts others goes on
+//                   first, and in every second schedule who runs goes on with
+//                   a probability of 1/2
+//   sticky          as alike, but who runs goes on with a probability of 7/8,
+//                   and with starts as random
 //   pct, pct<d>     priorities that change at d-1 random moments, so that a
 //                   bug that needs d ordered events is found with a known
 //                   probability; without a number, d is drawn from 2 to 5
@@ -107,8 +116,8 @@ class Strategy {
 //   exhaustive      every schedule, once each; what Random returns is the same
 //                   in all of them, and changes with the seed
 //   exhaustive<p>   every schedule with at most p preemptions
-//   portfolio       roundrobin once, then random, pct, sticky and uniform in
-//                   turn
+//   portfolio       roundrobin once, then alike, sticky, uniform, alike and
+//                   pct in turn
 absl::StatusOr<std::unique_ptr<Strategy>> MakeStrategy(std::string_view name);
 
 }  // namespace weft::sim

@@ -335,6 +335,9 @@ absl::StatusOr<std::unique_ptr<Threaded>> Threaded::Create(
   if (options.ring_entries.has_value()) {
     status.Update(RefuseOption("ring_entries"));
   }
+  if (options.measure_stacks.has_value()) {
+    status.Update(RefuseOption("measure_stacks"));
+  }
   if (options.perturb_seed.has_value()) {
     status.Update(RefuseOption("perturb_seed"));
   }
@@ -355,7 +358,8 @@ Threaded::Threaded(const Options& options)
               .max_tasks = options.max_tasks.value_or(
                   std::numeric_limits<uint32_t>::max()),
               .idle_timeout =
-                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout)})),
+                  options.idle_thread_timeout.value_or(kDefaultIdleTimeout),
+              .report_overflow = options.report_overflow.value_or(false)})),
       watcher_(std::make_unique<internal::Watcher>(*this)),
       dump_signal_(options.dump_signal.value_or(0)) {}
 
@@ -385,11 +389,11 @@ int64_t Threaded::Perform(const Operation& operation) {
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
-  const internal::WaitNote note(task.record,
-                                {.what = Name(operation),
-                                 .descriptor = DescriptorOf(operation),
-                                 .since = internal::CoarseMonotonicNow(),
-                                 .deadline = task.deadline()});
+  const internal::RecordedWait note(task.record,
+                                    {.what = Name(operation),
+                                     .descriptor = DescriptorOf(operation),
+                                     .since = internal::CoarseMonotonicNow(),
+                                     .deadline = task.deadline()});
   return PerformNow(task, operation);
 }
 
@@ -441,7 +445,7 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
   }
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) deadline = std::min(deadline, task.deadline());
-  const internal::WaitNote note(
+  const internal::RecordedWait note(
       task.record, {.what = options.what,
                     .object = options.what == kSleep ? nullptr : &word,
                     .task = options.task,

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/internal/check.h"
 
 // Linux 6.13; uapi/asm-generic/mman-common.h. Older headers lack it, older
@@ -27,16 +28,28 @@
 namespace weft::internal {
 namespace {
 
-// Larger than the largest frame that a compiler makes without probing it: GCC
-// and Clang probe each page of a larger one with -fstack-clash-protection.
-constexpr size_t kGuardSize = size_t{16} << 10;
+// At the top of each stack, for its owner; a cache line keeps the rest aligned.
+constexpr size_t kOwnerSize = 64;
+static_assert(sizeof(StackOwner) <= kOwnerSize &&
+              StackOwner::is_always_lock_free);
 
+constexpr size_t kFirstSlab = 16;
 constexpr size_t kMostStacksPerSlab = 256;
 
 // Free stacks that keep their pages, so that a task that comes and goes does
 // not pay for page faults each time.
 constexpr size_t kMostWarm = 256;
 constexpr size_t kWarmAfterTrim = 16;
+
+// The limits above are for stacks of this size or less; there are as many fewer
+// as they are larger.
+constexpr size_t kFullNumbersUpTo = size_t{512} << 10;
+
+size_t Scaled(size_t number, size_t stack_size) {
+  return stack_size <= kFullNumbersUpTo
+             ? number
+             : number * kFullNumbersUpTo / stack_size;
+}
 
 // How many stacks give their pages back together.
 constexpr size_t kReleaseBatch = 64;
@@ -68,15 +81,23 @@ void MakeRoom(std::vector<std::byte*>& stacks, size_t count) {
 
 }  // namespace
 
-StackPool::StackPool(size_t stack_size)
-    : stack_size_(RoundUpToPage(stack_size)) {
+StackPool::StackPool(size_t stack_size, StackPages pages)
+    : stack_size_(RoundUpToPage(stack_size)),
+      pages_(pages),
+      most_warm_(pages == StackPages::kFresh ? 0
+                                             : Scaled(kMostWarm, stack_size_)),
+      warm_after_trim_(Scaled(kWarmAfterTrim, stack_size_)),
+      next_slab_(std::max<size_t>(1, Scaled(kFirstSlab, stack_size_))) {
   WEFT_CHECK(stack_size_ > 2 * kGuardSize);
 }
 
 StackPool::~StackPool() {
   WEFT_CHECK(taken_ == 0);
   WEFT_CHECK(reserved_ == 0);
-  for (const Slab& slab : slabs_) munmap(slab.address, slab.size);
+  for (const Slab& slab : slabs_) {
+    GuardedStacks::Remove(*slab.guarded);
+    munmap(slab.address, slab.size);
+  }
 }
 
 absl::Status StackPool::Reserve() {
@@ -104,7 +125,11 @@ Stack StackPool::Take() {
   std::vector<std::byte*>& from = warm_.empty() ? cold_ : warm_;
   std::byte* const bottom = from.back();
   from.pop_back();
-  return {.bottom = bottom, .size = stack_size_ - kGuardSize};
+  const Stack stack = {.bottom = bottom,
+                       .size = stack_size_ - kGuardSize - kOwnerSize,
+                       .pool = this};
+  BeginStack(stack.bottom, stack.size);
+  return stack;
 }
 
 void StackPool::Give(Stack stack) {
@@ -114,10 +139,10 @@ void StackPool::Give(Stack stack) {
   warm_.push_back(stack.bottom);
   --taken_;
   --reserved_;
-  if (warm_.size() < kMostWarm) return;
+  if (warm_.size() <= most_warm_) return;
   // Those that were used longest ago. While they are on their way they count
   // as reserved, so that nobody is promised one of them.
-  count = std::min(kReleaseBatch, total_ - reserved_);
+  count = std::min({kReleaseBatch, warm_.size(), total_ - reserved_});
   const auto end = warm_.begin() + static_cast<std::ptrdiff_t>(count);
   std::copy(warm_.begin(), end, batch.begin());
   warm_.erase(warm_.begin(), end);
@@ -131,8 +156,9 @@ void StackPool::Give(Stack stack) {
 
 void StackPool::Trim() {
   const std::lock_guard lock(mutex_);
-  while (warm_.size() > kWarmAfterTrim) {
-    const size_t count = std::min(kReleaseBatch, warm_.size() - kWarmAfterTrim);
+  while (warm_.size() > warm_after_trim_) {
+    const size_t count =
+        std::min(kReleaseBatch, warm_.size() - warm_after_trim_);
     const auto batch = std::span<std::byte* const>(warm_).last(count);
     Release(batch);
     cold_.insert(cold_.end(), batch.begin(), batch.end());
@@ -152,7 +178,7 @@ void StackPool::Release(std::span<std::byte* const> bottoms) const {
 
 bool StackPool::HasExcess() const {
   const std::lock_guard lock(mutex_);
-  return warm_.size() > kWarmAfterTrim;
+  return warm_.size() > warm_after_trim_;
 }
 
 uint32_t StackPool::taken() const {
@@ -177,7 +203,18 @@ bool StackPool::Grow() {
       errno = error;
       continue;
     }
-    slabs_.push_back({.address = address, .size = size});
+    // The owners are null: they lie in fresh memory.
+    const auto* const first_owner =
+        reinterpret_cast<StackOwner*>(slab + stack_size_ - kOwnerSize);
+    slabs_.push_back({.address = address,
+                      .size = size,
+                      .guarded = &GuardedStacks::Add(
+                          {.begin = slab,
+                           .count = count,
+                           .stack_size = stack_size_,
+                           .guard_size = kGuardSize,
+                           .measured = pages_ == StackPages::kFresh,
+                           .first_owner = first_owner})});
     // So that giving back never allocates.
     MakeRoom(cold_, total_ + count);
     MakeRoom(warm_, total_ + count);
@@ -185,7 +222,9 @@ bool StackPool::Grow() {
       cold_.push_back(slab + (i - 1) * stack_size_ + kGuardSize);
     }
     total_ += count;
-    next_slab_ = std::min(2 * count, kMostStacksPerSlab);
+    next_slab_ =
+        std::min(2 * count,
+                 std::max<size_t>(1, Scaled(kMostStacksPerSlab, stack_size_)));
     return true;
   }
   return false;

@@ -20,21 +20,35 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/runtime/internal/guarded_stacks.h"
 
 namespace weft::internal {
 
-// The usable part of a stack, guard excluded.
+class StackPool;
+
+// The usable part of a stack. Below it lies the guard, above it its owner.
 struct Stack {
   std::byte* bottom = nullptr;
   size_t size = 0;
+  StackPool* pool = nullptr;  // where it came from
 
   std::byte* top() const { return bottom + size; }
+  // Whom a report of an overflow names.
+  void SetOwner(const Task* task) const {
+    reinterpret_cast<StackOwner*>(top())->store(task,
+                                                std::memory_order_release);
+  }
+};
+
+enum class StackPages {
+  kKept,   // some stacks keep their pages, for the next user
+  kFresh,  // every stack begins with untouched pages, so that use is measured
 };
 
 class StackPool {
  public:
   // Each stack takes `stack_size` bytes of address space, guard included.
-  explicit StackPool(size_t stack_size);
+  explicit StackPool(size_t stack_size, StackPages pages = StackPages::kKept);
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
   // Unmaps everything. All stacks and reservations must have been given back.
@@ -46,10 +60,10 @@ class StackPool {
   // Gives a promise back that was not used.
   void CancelReservation();
 
-  // A stack, against a reservation. Its contents are undefined.
+  // A stack without owner, against a reservation. Its contents are undefined.
   Stack Take();
-  // Gives a stack and its reservation back. The pages of all but a few stacks
-  // return to the kernel.
+  // Gives a stack without owner and its reservation back. The pages of all but
+  // a few stacks return to the kernel.
   void Give(Stack stack);
 
   // Returns the pages that idle stacks keep, but for a handful; for when there
@@ -65,6 +79,7 @@ class StackPool {
   struct Slab {
     void* address;
     size_t size;
+    GuardedStacks::Entry* guarded;
   };
 
   bool Grow();
@@ -73,6 +88,10 @@ class StackPool {
   void Release(std::span<std::byte* const> bottoms) const;
 
   const size_t stack_size_;
+  const StackPages pages_;
+  // How many free stacks keep their pages, and how many after Trim.
+  const size_t most_warm_;
+  const size_t warm_after_trim_;
 
   mutable std::mutex mutex_;
   std::vector<Slab> slabs_;
@@ -82,7 +101,7 @@ class StackPool {
   size_t total_ = 0;
   size_t reserved_ = 0;  // those taken and those in Release included
   uint32_t taken_ = 0;
-  size_t next_slab_ = 16;  // stacks in the next slab
+  size_t next_slab_;  // stacks in the next slab
   bool guard_by_madvise_ = true;
 };
 

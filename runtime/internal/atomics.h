@@ -16,50 +16,36 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <mutex>
-#include <string_view>
 #include <type_traits>
 
 #include "absl/base/thread_annotations.h"
+#include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/explorer.h"
 
 namespace weft::internal {
-
-// Decides who runs at each access to an ExploredAtomics object. All calls come
-// from tasks of the exploring backend, on its one thread.
-class Explorer {
- public:
-  // Before an access to `object`: others may run now.
-  virtual void Point(const void* object) = 0;
-  // Returns when `lock`, which is held, may be free.
-  virtual void WaitForLock(const void* lock) = 0;
-  // After `lock` was let go: those who wait for it may try again.
-  virtual void LockReleased(const void* lock) = 0;
-  // A task is about to cancel something, or to look at a flag that another
-  // task sets: others may run now. Where NativeAtomics are used on purpose.
-  virtual void CancelPoint() {}
-  // A check failed in the task that runs; `line` is what will be printed
-  // before the program ends, if this returns.
-  virtual void CheckFailed(std::string_view /*line*/) {}
-
- protected:
-  ~Explorer() = default;
-};
-
-// The explorer of the task that runs on this thread; null outside of tasks of
-// an exploring backend, where accesses are plain.
-inline thread_local Explorer* current_explorer = nullptr;
-
-// A scheduling point where tasks, which are the same on every backend, meet.
-// Not under a lock.
-inline void ReachCancelPoint() {
-  if (current_explorer != nullptr) current_explorer->CancelPoint();
-}
 
 struct NativeAtomics {
   template <class T>
   using Atomic = std::atomic<T>;
   // Guards a few instructions at a time; never held while a task parks.
   using Lock = std::mutex;
+
+  // Nobody wants to be told.
+  struct WaitNote {
+    explicit WaitNote(const Awaited&) {}
+    // Not trivial, so that a note that nobody reads is no unused variable.
+    ~WaitNote() {}
+  };
+  static void Acquired(const Held&) {}
+  static void Releasing(const void*, uint32_t = 1) {}
+  static void Gone(const void*) {}
+  static void Notified(const void*, const Task*) {}
+  struct TaskNote {
+    explicit TaskNote(const Task&) {}
+    const Task* task() const { return nullptr; }
+  };
 };
 
 // A scheduling point before each access, which is then sequentially
@@ -163,12 +149,12 @@ class ABSL_LOCKABLE ExploredLock {
       current_explorer->Point(this);
       while (held_) current_explorer->WaitForLock(this);
     }
-    held_ = true;
+    Take();
   }
   bool try_lock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
     if (current_explorer != nullptr) current_explorer->Point(this);
     if (held_) return false;
-    held_ = true;
+    Take();
     return true;
   }
   void unlock() ABSL_UNLOCK_FUNCTION() {
@@ -176,14 +162,45 @@ class ABSL_LOCKABLE ExploredLock {
     if (current_explorer != nullptr) current_explorer->LockReleased(this);
   }
 
+  // The task that holds it, while it is held; null outside of tasks.
+  const Task* holder() const { return holder_; }
+
  private:
+  void Take() {
+    held_ = true;
+    holder_ = current.task;
+  }
+
   bool held_ = false;
+  const Task* holder_ = nullptr;
 };
 
 struct ExploredAtomics {
   template <class T>
   using Atomic = ExploredAtomic<T>;
   using Lock = ExploredLock;
+  using WaitNote = internal::WaitNote;
+
+  static void Acquired(const Held& held) {
+    if (current_explorer != nullptr) current_explorer->Acquired(held);
+  }
+  static void Releasing(const void* object, uint32_t count = 1) {
+    if (current_explorer != nullptr) current_explorer->Releasing(object, count);
+  }
+  static void Gone(const void* object) {
+    if (current_explorer != nullptr) current_explorer->Gone(object);
+  }
+  static void Notified(const void* object, const Task* woken) {
+    if (current_explorer != nullptr) current_explorer->Notified(object, woken);
+  }
+  class TaskNote {
+   public:
+    explicit TaskNote(const Task& task) : task_(&task) {}
+    const Task* task() const { return task_; }
+
+   private:
+    const Task* task_;
+  };
 };
 
 // The word of an atomic of either kind, for FutexWait and FutexWake.

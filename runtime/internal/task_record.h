@@ -90,14 +90,15 @@ struct TaskRecord {
 };
 
 // For the length of a wait.
-class WaitNote {
+class RecordedWait {
  public:
-  WaitNote(TaskRecord& record, const WaitDescription& wait) : record_(record) {
+  RecordedWait(TaskRecord& record, const WaitDescription& wait)
+      : record_(record) {
     record.BeginWait(wait);
   }
-  WaitNote(const WaitNote&) = delete;
-  WaitNote& operator=(const WaitNote&) = delete;
-  ~WaitNote() { record_.EndWait(); }
+  RecordedWait(const RecordedWait&) = delete;
+  RecordedWait& operator=(const RecordedWait&) = delete;
+  ~RecordedWait() { record_.EndWait(); }
 
  private:
   TaskRecord& record_;

@@ -61,6 +61,7 @@ absl::Status BarrierCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
     released.ResumeAll(io);
     return status;
   }
+  const typename Atomics::WaitNote note({.object = this, .what = "in barrier"});
   const WakeReason reason =
       self.parker.Park(io, {.deadline = deadline, .what = "barrier"});
   if (reason == WakeReason::kWoken) return status;

@@ -126,6 +126,8 @@ auto BroadcastCore<Atomics>::Receiver::Receive(Io& io, MonotonicTime deadline)
     if (Ready()) return Take();
     broadcast_.waiters_.PushBack(self);
   }
+  const typename Atomics::WaitNote note(
+      {.object = &broadcast_, .what = "to receive from broadcast"});
   const WakeReason reason =
       parker.Park(io, {.deadline = deadline, .what = "broadcast"});
   const std::lock_guard guard(broadcast_.lock_);

@@ -156,6 +156,10 @@ template <class Atomics>
 absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
                                           Io& io, const Task& task,
                                           const char* what) {
+  const typename Atomics::WaitNote note(
+      {.object = this,
+       .what = &list == &senders_ ? "to send to channel"
+                                  : "to receive from channel"});
   const WakeReason reason = self.parker.Park(io, {.what = "channel"});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   {

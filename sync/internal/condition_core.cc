@@ -38,21 +38,25 @@ absl::Status ConditionCore<Atomics>::Wait(Io& io, MutexCore<Atomics>& mutex,
                                           MonotonicTime deadline) {
   absl::Status status = BeginWait(io, mutex);
   if (!status.ok()) return status;
-  Waiter self;
+  const Task& task = RequireTask(io, "Condition::Wait");
+  Waiter self(task);
   {
     const std::lock_guard guard(lock_);
     waiters_.PushBack(self);
     UpdateHasWaiters();
   }
   mutex.Unlock(io);
-  const WakeReason reason =
-      self.parker.Park(io, {.deadline = deadline, .what = "condition"});
+  const WakeReason reason = [&] {
+    const typename Atomics::WaitNote note(
+        {.object = this, .what = "for condition"});
+    return self.parker.Park(io, {.deadline = deadline, .what = "condition"});
+  }();
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);
     waiters_.Remove(self);
     UpdateHasWaiters();
   }
-  status = WaitStatus(RequireTask(io, "Condition::Wait"), reason, "wait");
+  status = WaitStatus(task, reason, "wait");
   mutex.Lock(io, "Condition::Wait");
   return status;
 }
@@ -71,6 +75,7 @@ void ConditionCore<Atomics>::NotifyWaiter(Io& io) {
     waiter = waiters_.PopClaimed();
     UpdateHasWaiters();
   }
+  Atomics::Notified(this, waiter == nullptr ? nullptr : waiter->note.task());
   if (waiter != nullptr) waiter->parker.Resume(io);
 }
 

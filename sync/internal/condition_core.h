@@ -27,7 +27,11 @@ class ConditionCore {
   absl::Status Wait(Io& io, MutexCore<Atomics>& mutex, MonotonicTime deadline);
 
   void NotifyOne(Io& io) {
-    if (HasWaiters()) NotifyWaiter(io);
+    if (HasWaiters()) {
+      NotifyWaiter(io);
+    } else {
+      Atomics::Notified(this, nullptr);
+    }
   }
   void NotifyAll(Io& io) {
     if (HasWaiters()) NotifyWaiters(io);
@@ -37,9 +41,11 @@ class ConditionCore {
 
  private:
   struct Waiter : WaitNode<Atomics> {
-    Waiter() : WaitNode<Atomics>(own_parker) {}
+    explicit Waiter(const Task& task)
+        : WaitNode<Atomics>(own_parker), note(task) {}
 
     Parker<Atomics> own_parker;
+    [[no_unique_address]] const typename Atomics::TaskNote note;
   };
 
   // A waiter enters before it unlocks the user's mutex, and a notifier has

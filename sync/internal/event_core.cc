@@ -83,6 +83,7 @@ absl::Status EventCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   waiters_.fetch_add(1, std::memory_order_relaxed);
   WakeReason reason = WakeReason::kWoken;
   uint32_t seen = Word();
+  const typename Atomics::WaitNote note({.object = this, .what = "for event"});
   // A wake alone says nothing: it may have been meant for a wait that used
   // this address before. A Set that came together with a cancel counts.
   while (

@@ -41,6 +41,7 @@ absl::Status LatchCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   if (!status.ok() || seen == 0) return status;
   waiters_.fetch_add(1, std::memory_order_relaxed);
   WakeReason reason = WakeReason::kWoken;
+  const typename Atomics::WaitNote note({.object = this, .what = "for latch"});
   // Only the last CountDown wakes; one before it may make the word differ.
   while (seen != 0 && (reason == WakeReason::kWoken ||
                        reason == WakeReason::kValueDiffered)) {

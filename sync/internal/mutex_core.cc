@@ -82,6 +82,8 @@ bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
         "wait for itself for ever; split the function into one that locks and "
         "one that expects the mutex to be held");
   }
+  const typename Atomics::WaitNote note(
+      {.object = this, .what = "for mutex", .by = Awaited::By::kHolders});
   Waiter self;
   {
     const std::lock_guard guard(lock_);

@@ -9,6 +9,7 @@
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/io.h"
+#include "weft/runtime/source_location.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_list.h"
 
@@ -26,28 +27,30 @@ class MutexCore {
     }
   }
 
-  void Lock(Io& io, const char* call) {
+  void Lock(Io& io, const char* call, SourceLocation where = {}) {
     const Task& task = RequireTask(io, call);
     if (!TryTakeUncontended()) LockContended(io, task, kNever);
-    owner_.store(&task, std::memory_order_relaxed);
+    SetOwner(task, where);
   }
 
-  bool TryLock(Io& io) {
+  bool TryLock(Io& io, SourceLocation where = {}) {
     const Task& task = RequireTask(io, "Mutex::TryLock");
     if (!TryTake()) return false;
-    owner_.store(&task, std::memory_order_relaxed);
+    SetOwner(task, where);
     return true;
   }
 
-  bool TryLockUntil(Io& io, const char* call, MonotonicTime deadline) {
+  bool TryLockUntil(Io& io, const char* call, MonotonicTime deadline,
+                    SourceLocation where = {}) {
     const Task& task = RequireTask(io, call);
     if (!TryTake() && !LockContended(io, task, deadline)) return false;
-    owner_.store(&task, std::memory_order_relaxed);
+    SetOwner(task, where);
     return true;
   }
 
   void Unlock(Io& io) {
     if (!HeldBy(RequireTask(io, "Mutex::Unlock"))) MisusedInUnlock();
+    Atomics::Releasing(this);
     owner_.store(nullptr, std::memory_order_relaxed);
     if (!TryReleaseUncontended()) UnlockContended(io);
   }
@@ -75,6 +78,11 @@ class MutexCore {
     bool overtaken = false;  // was woken, but another task had taken the lock
     bool granted = false;    // owns the lock
   };
+
+  void SetOwner(const Task& task, SourceLocation where) {
+    owner_.store(&task, std::memory_order_relaxed);
+    Atomics::Acquired({.object = this, .what = "mutex", .where = where});
+  }
 
   // Acquire pairs with the release of the unlock that it follows.
   bool TryTakeUncontended() {
@@ -107,7 +115,9 @@ class MutexCore {
 
   typename Atomics::template Atomic<uint32_t> word_{0};
   bool contender_ = false;  // a woken waiter is about to try; guarded by lock_
-  typename Atomics::template Atomic<const Task*> owner_{nullptr};
+  // Not explored: a task finds its own name here exactly if it has written it,
+  // whatever others do meanwhile.
+  std::atomic<const Task*> owner_{nullptr};
   mutable typename Atomics::Lock lock_;
   WaitList<Waiter> waiters_;  // guarded by lock_
 };

@@ -38,6 +38,7 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     if (done()) return Turn::kDone;
     if (runner_ == nullptr) {
       runner_ = &task;
+      NoteRunner();
       return Turn::kRun;
     }
     if (runner_ == &task) {
@@ -47,6 +48,7 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     }
     waiters_.PushBack(self);
   }
+  const typename Atomics::WaitNote note({.object = this, .what = "for once"});
   const WakeReason reason =
       self.parker.Park(io, {.deadline = deadline, .what = "once"});
   if (reason != WakeReason::kWoken) {
@@ -55,6 +57,7 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     return WaitStatus(task, reason, kWhat);
   }
   if (self.turn == Turn::kDone) return Turn::kDone;
+  NoteRunner();
   absl::Status status = CheckScopes(task, kWhat);
   if (status.ok()) return Turn::kRun;
   Fail(io);
@@ -63,6 +66,7 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
 
 template <class Atomics>
 void OnceCore<Atomics>::Succeed(Io& io) {
+  Atomics::Releasing(this);
   WaitList<Waiter> claimed;
   {
     const std::lock_guard guard(lock_);
@@ -77,6 +81,7 @@ void OnceCore<Atomics>::Succeed(Io& io) {
 
 template <class Atomics>
 void OnceCore<Atomics>::Fail(Io& io) {
+  Atomics::Releasing(this);
   Waiter* next = nullptr;
   {
     const std::lock_guard guard(lock_);

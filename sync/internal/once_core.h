@@ -44,6 +44,9 @@ class OnceCore {
     Turn turn = Turn::kDone;  // set by the waker
   };
 
+  // The task that runs has got the turn.
+  void NoteRunner() { Atomics::Acquired({.object = this, .what = "once"}); }
+
   typename Atomics::template Atomic<bool> done_{false};
   mutable typename Atomics::Lock lock_;
   // Guarded by lock_. Tasks wait only while another runs.

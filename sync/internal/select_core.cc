@@ -132,6 +132,8 @@ absl::StatusOr<size_t> RunSelect(Io& io, Branches branches) {
   }
   if (partner != nullptr) partner->Resume(io);
   if (at_once.has_value()) return *at_once;
+  const CompiledAtomics::WaitNote note(
+      {.object = &parker, .what = "in select"});
   const WakeReason reason =
       ready.has_value()
           ? WakeReason::kValueDiffered

@@ -87,6 +87,8 @@ absl::Status SemaphoreCore<Atomics>::AcquireContended(Io& io, const Task& task,
         "Semaphore::Acquire of more permits than the maximum of the "
         "semaphore, which would wait for ever");
   }
+  const typename Atomics::WaitNote note(
+      {.object = this, .what = "for semaphore"});
   Waiter self(count);
   {
     const std::lock_guard guard(lock_);

@@ -12,8 +12,15 @@ template <class Atomics>
 bool SharedMutexCore<Atomics>::TakeContended(Io& io, uint32_t count,
                                              MonotonicTime deadline,
                                              Wait wait) {
+  const bool through = wait == Wait::kThrough;
+  const typename Atomics::WaitNote note(
+      {.object = this,
+       .what = count == kAll ? "for shared mutex" : "to read shared mutex",
+       .by = !through        ? Awaited::By::kAnybody
+             : count == kAll ? Awaited::By::kHolders
+                             : Awaited::By::kWriters});
   std::optional<Shield> shield;
-  if (wait == Wait::kThrough) shield.emplace(io);
+  if (through) shield.emplace(io);
   return permits_.Acquire(io, count, deadline).ok();
 }
 

@@ -9,6 +9,7 @@
 #include "weft/runtime/clock.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/io.h"
+#include "weft/runtime/source_location.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/semaphore_core.h"
 
@@ -33,37 +34,45 @@ class SharedMutexCore {
 
   // These two wait; false if the deadline passed or, with kInScope, if the
   // scope gave up.
-  bool Lock(Io& io, const char* call, MonotonicTime deadline, Wait wait) {
+  bool Lock(Io& io, const char* call, MonotonicTime deadline, Wait wait,
+            SourceLocation where = {}) {
     const Task& task = RequireTask(io, call);
     if (HeldBy(task)) MisusedInLock();
     if (!Take(io, kAll, deadline, wait)) return false;
-    owner_.store(&task, std::memory_order_relaxed);
+    SetOwner(task, where);
     return true;
   }
-  bool LockShared(Io& io, const char* call, MonotonicTime deadline, Wait wait) {
+  bool LockShared(Io& io, const char* call, MonotonicTime deadline, Wait wait,
+                  SourceLocation where = {}) {
     if (HeldBy(RequireTask(io, call))) MisusedInLock();
-    return Take(io, 1, deadline, wait);
+    if (!Take(io, 1, deadline, wait)) return false;
+    NoteReader(where);
+    return true;
   }
 
-  bool TryLock(Io& io) {
+  bool TryLock(Io& io, SourceLocation where = {}) {
     const Task& task = RequireTask(io, "SharedMutex::TryLock");
     if (!permits_.TryAcquire(kAll)) return false;
-    owner_.store(&task, std::memory_order_relaxed);
+    SetOwner(task, where);
     return true;
   }
-  bool TryLockShared(Io& io) {
+  bool TryLockShared(Io& io, SourceLocation where = {}) {
     RequireTask(io, "SharedMutex::TryLockShared");
-    return permits_.TryAcquire(1);
+    if (!permits_.TryAcquire(1)) return false;
+    NoteReader(where);
+    return true;
   }
 
   void Unlock(Io& io) {
     if (!HeldBy(RequireTask(io, "SharedMutex::Unlock"))) MisusedInUnlock();
+    Atomics::Releasing(this);
     owner_.store(nullptr, std::memory_order_relaxed);
     permits_.Release(io, kAll);
   }
   void UnlockShared(Io& io) {
     RequireTask(io, "SharedMutex::UnlockShared");
     if (readers() == 0) MisusedInUnlockShared();
+    Atomics::Releasing(this);
     permits_.Release(io, 1);
   }
 
@@ -83,10 +92,22 @@ class SharedMutexCore {
 
  private:
   static constexpr uint32_t kAll = UINT32_MAX;
+  static constexpr char kWhat[] = "shared mutex";
 
   // Exact for the calling task: nobody else writes or clears its name.
   bool HeldBy(const Task& task) const {
     return owner_.load(std::memory_order_relaxed) == &task;
+  }
+
+  void SetOwner(const Task& task, SourceLocation where) {
+    owner_.store(&task, std::memory_order_relaxed);
+    Atomics::Acquired({.object = this, .what = kWhat, .where = where});
+  }
+  void NoteReader(SourceLocation where) {
+    Atomics::Acquired({.object = this,
+                       .what = kWhat,
+                       .mode = Held::Mode::kShared,
+                       .where = where});
   }
 
   bool Take(Io& io, uint32_t count, MonotonicTime deadline, Wait wait) {
@@ -102,7 +123,9 @@ class SharedMutexCore {
   [[noreturn]] static void MisusedInDestructor();
 
   SemaphoreCore<Atomics> permits_{kAll, kAll};
-  typename Atomics::template Atomic<const Task*> owner_{nullptr};  // the writer
+  // The writer. Not explored: a task finds its own name here exactly if it has
+  // written it, whatever others do meanwhile.
+  std::atomic<const Task*> owner_{nullptr};
 };
 
 extern template class SharedMutexCore<NativeAtomics>;

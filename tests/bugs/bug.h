@@ -27,10 +27,6 @@ struct Bug {
   double published;
   void (*bug)(Sim&);
   void (*twin)(Sim&);
-  // False where the default portfolio needs more than the budget. A lock of
-  // weft has several scheduling points where the models have one, so that few
-  // of many tasks get past one while another is between two.
-  bool within_budget = true;
 
   // How many schedules the default portfolio may need.
   double Budget() const {
@@ -65,6 +61,20 @@ void Each(Sim& io, size_t count, const Fn& fn) {
     tasks.push_back(Async(io, [&fn, i] { fn(i); }));
   }
   for (auto& task : tasks) task.Await(io);
+}
+
+// Calls `many()` in each of `count` tasks and `one()` in another, which starts
+// last, and waits for all.
+template <class Many, class One>
+void ManyAndOne(Sim& io, size_t count, const Many& many, const One& one) {
+  std::vector<Future<void, Sim>> tasks;
+  tasks.reserve(count);
+  for (size_t i = 0; i < count; ++i) {
+    tasks.push_back(Async(io, std::ref(many)));
+  }
+  auto last = Async(io, std::ref(one));
+  for (auto& task : tasks) task.Await(io);
+  last.Await(io);
 }
 
 }  // namespace weft::bugs

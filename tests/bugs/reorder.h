@@ -23,12 +23,19 @@ void Reorder(Sim& io) {
     const int first = a.load();
     Expect(io, first + b.load() == 0, "one of two writes was seen");
   };
-  Each(io, count, [&](size_t i) {
-    const bool reader = i + 1 == count;
-    if (!repaired) return reader ? read() : write();
+  const auto locked_write = [&] {
     const MutexLock lock(mutex, io);
-    reader ? read() : write();
-  });
+    write();
+  };
+  const auto locked_read = [&] {
+    const MutexLock lock(mutex, io);
+    read();
+  };
+  if constexpr (repaired) {
+    ManyAndOne(io, count - 1, locked_write, locked_read);
+  } else {
+    ManyAndOne(io, count - 1, write, read);
+  }
 }
 
 }  // namespace weft::bugs

@@ -37,7 +37,7 @@ void TwoStage(Sim& io) {
     const MutexLock lock(second_lock, io);
     Expect(io, second == first + 1, "the second stage is missing");
   };
-  Each(io, count, [&](size_t i) { i + 1 == count ? read() : write(); });
+  ManyAndOne(io, count - 1, write, read);
 }
 
 }  // namespace weft::bugs

@@ -61,6 +61,8 @@ TEST_F(OptionsTest, DefaultsSetNothing) {
   EXPECT_FALSE(options.max_tasks.has_value());
   EXPECT_FALSE(options.ring_entries.has_value());
   EXPECT_FALSE(options.idle_thread_timeout.has_value());
+  EXPECT_FALSE(options.report_overflow.has_value());
+  EXPECT_FALSE(options.measure_stacks.has_value());
   EXPECT_FALSE(options.perturb_seed.has_value());
   EXPECT_FALSE(options.watchdog.has_value());
   EXPECT_FALSE(options.dump_signal.has_value());
@@ -89,6 +91,12 @@ TEST_F(OptionsTest, EveryOptionIsSetFromText) {
   EXPECT_EQ(options.ring_entries, 64u);
   EXPECT_TRUE(options.Set("idle_thread_timeout", "250ms").ok());
   EXPECT_EQ(options.idle_thread_timeout, Duration(250ms));
+  EXPECT_TRUE(options.Set("report_overflow", "on").ok());
+  EXPECT_EQ(options.report_overflow, true);
+  EXPECT_TRUE(options.Set("report_overflow", "off").ok());
+  EXPECT_EQ(options.report_overflow, false);
+  EXPECT_TRUE(options.Set("measure_stacks", "on").ok());
+  EXPECT_EQ(options.measure_stacks, true);
   EXPECT_TRUE(options.Set("perturb_seed", "18446744073709551615").ok());
   EXPECT_EQ(options.perturb_seed, UINT64_MAX);
   EXPECT_TRUE(options.Set("watchdog", "0").ok());
@@ -111,6 +119,9 @@ TEST_F(OptionsTest, ImpossibleTextIsRefusedAndChangesNothing) {
   ExpectRefused(options.Set("driver", "kqueue"),
                 "option driver: 'kqueue' is not possible; give auto or uring "
                 "or epoll");
+  ExpectRefused(options.Set("report_overflow", "yes"),
+                "option report_overflow: 'yes' is not possible; give on or "
+                "off");
   for (const char* number : {"", "two", "-1", "1.5", "4294967296", "1k"}) {
     ExpectRefused(options.Set("workers", number),
                   absl::StrCat("option workers: '", number,
@@ -153,7 +164,8 @@ TEST_F(OptionsTest, UnknownNameIsRefusedAndTheKnownOnesListed) {
   ExpectRefused(options.Set("wrokers", "2"),
                 "there is no option 'wrokers'; there are backend, driver, "
                 "workers, stack_size, max_tasks, ring_entries, "
-                "idle_thread_timeout, perturb_seed, watchdog, dump_signal");
+                "idle_thread_timeout, report_overflow, "
+                "measure_stacks, perturb_seed, watchdog, dump_signal");
 }
 
 TEST_F(OptionsTest, EnvironmentOverridesDefaults) {
@@ -200,7 +212,8 @@ TEST_F(OptionsTest, UnknownVariableIsKeptAsAnError) {
   const std::string message =
       "environment: WEFT_WROKERS: there is no option 'wrokers'; there are "
       "backend, driver, workers, stack_size, max_tasks, ring_entries, "
-      "idle_thread_timeout, perturb_seed, watchdog, dump_signal";
+      "idle_thread_timeout, report_overflow, "
+      "measure_stacks, perturb_seed, watchdog, dump_signal";
   ExpectRefused(options.error, message);
   ExpectRefused(options.Validate(), message);
   ExpectRefused(CreateThreaded(options), message);

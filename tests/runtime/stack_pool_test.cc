@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 #include <thread>
@@ -30,7 +31,7 @@ size_t PageSize() { return static_cast<size_t>(sysconf(_SC_PAGESIZE)); }
 
 // How many pages of the stack are in memory.
 size_t ResidentPages(const Stack& stack) {
-  std::vector<unsigned char> resident(stack.size / PageSize());
+  std::vector<unsigned char> resident((stack.size - 1) / PageSize() + 1);
   EXPECT_EQ(mincore(stack.bottom, stack.size, resident.data()), 0);
   return static_cast<size_t>(
       std::count_if(resident.begin(), resident.end(),
@@ -67,10 +68,14 @@ TEST(StackPoolTest, WholeStackIsUsable) {
 
 TEST(StackPoolTest, SizeIsRoundedUpToPages) {
   StackPool pool(kStackSize + 1);
-  const Stack stack = ReserveAndTake(pool);
-  EXPECT_EQ(stack.size % PageSize(), 0u);
-  EXPECT_EQ(reinterpret_cast<uintptr_t>(stack.top()) % PageSize(), 0u);
-  pool.Give(stack);
+  const std::vector<Stack> stacks = TakeMany(pool, 2);
+  for (const Stack& stack : stacks) {
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(stack.bottom) % PageSize(), 0u);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(stack.top()) % 64, 0u);
+  }
+  EXPECT_EQ(std::abs(stacks[0].bottom - stacks[1].bottom),
+            static_cast<std::ptrdiff_t>(kStackSize + PageSize()));
+  for (const Stack& stack : stacks) pool.Give(stack);
 }
 
 TEST(StackPoolTest, TakenCountsWhatWasNotGivenBack) {
@@ -127,7 +132,7 @@ TEST(StackPoolTest, MemoryOfABurstGoesBack) {
   EXPECT_FALSE(pool.HasExcess());
   const std::vector<Stack> stacks = TakeMany(pool, 1000);
   for (const Stack& stack : stacks) std::memset(stack.bottom, 1, stack.size);
-  const size_t pages = stacks.front().size / PageSize();
+  const size_t pages = (stacks.front().size - 1) / PageSize() + 1;
   EXPECT_EQ(ResidentPages(stacks), stacks.size() * pages);
   for (const Stack& stack : stacks) pool.Give(stack);
   EXPECT_LE(ResidentPages(stacks), 256 * pages);

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <compare>
+#include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "weft/tests/sim/programs.h"
 
@@ -17,9 +19,9 @@ using internal::ExploredAtomic;
 class StrategyTest : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(All, StrategyTest,
                          ::testing::Values("portfolio", "random", "sticky",
-                                           "pct", "pct2", "pct3", "uniform",
-                                           "roundrobin", "exhaustive",
-                                           "exhaustive1"));
+                                           "alike", "pct", "pct2", "pct3",
+                                           "uniform", "roundrobin",
+                                           "exhaustive", "exhaustive1"));
 
 TEST_P(StrategyTest, FindsALostUpdate) {
   const ExploreResult result =
@@ -180,6 +182,33 @@ TEST(ExhaustiveTest, IsNotCompleteIfASchedulesTurnedFair) {
   EXPECT_TRUE(result.ok()) << result.report;
   EXPECT_LT(result.schedules, 100'000u);
   EXPECT_FALSE(result.complete);
+}
+
+// Two steps of one task have to come between two of any of fifty others.
+TEST(AlikeTest, GetsOneTaskPastACrowd) {
+  const ExploreResult result = FindFailure(
+      {.schedules = 500, .strategy = "alike", .shrink = false}, [](Sim& io) {
+        constexpr int kCrowd = 50;
+        ExploredAtomic<int> begun{0};
+        ExploredAtomic<int> done{0};
+        const auto work = [&] {
+          begun.fetch_add(1);
+          done.fetch_add(1);
+        };
+        std::vector<Future<void, Sim>> crowd;
+        crowd.reserve(kCrowd);
+        for (int i = 0; i < kCrowd; ++i) {
+          crowd.push_back(Async(io, std::ref(work)));
+        }
+        auto observer = Async(io, [&] {
+          if (begun.load() == 1 && done.load() == 0) {
+            io.ReportFailure("seen between the two steps of the first");
+          }
+        });
+        for (auto& task : crowd) task.Await(io);
+        observer.Await(io);
+      });
+  EXPECT_EQ(KindOf(result), FailureKind::kExpectation) << result.report;
 }
 
 // A loop that waits for a flag ends, because a schedule turns fair.

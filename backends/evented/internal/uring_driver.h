@@ -46,6 +46,9 @@ class UringDriver final : public Driver {
   void ArmWake();
   // Has the ring complete something at `deadline`, or earlier.
   void ArmTimeout(MonotonicTime deadline);
+  // Hand over what is queued; results as those of liburing.
+  int SubmitAndLook();
+  int SubmitAndWait();
   // Completes everything in the completion queue.
   void Reap();
 

@@ -13,6 +13,7 @@
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -261,13 +262,14 @@ void Worker::StartTasks() {
 }
 
 void Worker::StartTask(Task& task) {
-  const Stack stack = group_.stacks().Take();
+  const Stack stack = group_.stacks().Take(task.stack_size());
   // At the top, which the fiber touches anyway.
   constexpr size_t kSize =
       (sizeof(Fiber) + kColourSize - 1) / kColourSize * kColourSize;
   next_colour_ = (next_colour_ + 1) % kColours;
   std::byte* const place = stack.top() - kSize - next_colour_ * kColourSize;
   auto* const fiber = new (place) Fiber(*this, task, stack, &Worker::FiberMain);
+  stack.SetOwner(&task);
   task.runner = fiber;
   task.record.thread.store(thread_id_, std::memory_order_relaxed);
   task.record.worker.store(static_cast<int32_t>(index_),
@@ -315,7 +317,7 @@ void Worker::FireTimers() {
 }
 
 MonotonicTime Worker::EndOfWait() {
-  StackPool& stacks = group_.stacks();
+  StackPools& stacks = group_.stacks();
   if (stacks.HasExcess()) {
     const MonotonicTime now = group_.io().Now();
     if (trim_at_ == kNever) {
@@ -532,7 +534,9 @@ void Worker::FiberMain(void* argument) {
   TaskRegistry::Leave(task.record);
   worker.load_.fetch_sub(1, std::memory_order_relaxed);
   worker.group_.TaskEnded();
+  if (worker.group_.options().measure_stacks) NoteStackUse(task);
   task.Announce();
+  fiber.stack.SetOwner(nullptr);
   task.DropReference();
   worker.EndFiber(fiber);
 }

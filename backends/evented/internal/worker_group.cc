@@ -11,6 +11,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/dump_signal.h"
 #include "weft/runtime/internal/parking_lot.h"
+#include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/internal/task_record.h"
 
 namespace weft::internal {
@@ -38,7 +39,13 @@ constexpr Duration kInspectionSlice = std::chrono::milliseconds(1);
 }  // namespace
 
 WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
-    : io_(io), options_(options), stacks_(options.stack_size) {
+    : io_(io),
+      options_(options),
+      stacks_(options.stack_size,
+              options.measure_stacks ? StackPages::kFresh : StackPages::kKept) {
+  if (options.report_overflow) {
+    crash_handlers_.emplace(CrashHandlers::Signals::kFaults);
+  }
   for (uint32_t i = 0; i < options.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
   }
@@ -111,6 +118,7 @@ void WorkerGroup::Serve(Worker& worker,
   pthread_setname_np(pthread_self(),
                      absl::StrCat("weft-", worker.index()).c_str());
   BlockSigpipe();
+  const SignalStack signal_stack;
   start_up->Report(worker.SetUp());
   // Nobody runs, steals or posts before all are set up.
   start_up->decided.wait();
@@ -122,13 +130,14 @@ void WorkerGroup::Serve(Worker& worker,
 }
 
 absl::Status WorkerGroup::StartTask(Task& task) {
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
   if (tasks_.fetch_add(1, std::memory_order_relaxed) >= options_.max_tasks) {
     TaskEnded();
     return absl::ResourceExhaustedError(
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      options_.max_tasks, " tasks is reached"));
   }
-  if (absl::Status status = stacks_.Reserve(); !status.ok()) {
+  if (absl::Status status = stacks_.Reserve(task.stack_size()); !status.ok()) {
     TaskEnded();
     return status;
   }

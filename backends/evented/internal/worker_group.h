@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <latch>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -13,7 +14,8 @@
 #include "absl/status/status.h"
 #include "weft/backends/evented/internal/watchdog.h"
 #include "weft/backends/evented/internal/worker.h"
-#include "weft/runtime/fiber/stack_pool.h"
+#include "weft/runtime/fiber/stack_pools.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/task_inspection.h"
 #include "weft/runtime/io.h"
 
@@ -23,7 +25,9 @@ struct WorkerGroupOptions {
   uint32_t workers;
   uint32_t ring_entries;
   size_t stack_size;
-  uint32_t max_tasks;     // UINT32_MAX: no limit
+  uint32_t max_tasks;  // UINT32_MAX: no limit
+  bool report_overflow;
+  bool measure_stacks;
   uint64_t perturb_seed;  // 0: no perturbation
   Duration watchdog;      // 0: none
   int dump_signal;        // 0: none
@@ -50,7 +54,7 @@ class WorkerGroup {
 
   Io& io() { return io_; }
   const WorkerGroupOptions& options() const { return options_; }
-  StackPool& stacks() { return stacks_; }
+  StackPools& stacks() { return stacks_; }
   bool stopping() const { return stopping_.load(std::memory_order_seq_cst); }
   const std::vector<std::unique_ptr<Worker>>& workers() const {
     return workers_;
@@ -83,7 +87,8 @@ class WorkerGroup {
 
   Io& io_;
   const WorkerGroupOptions options_;
-  StackPool stacks_;
+  std::optional<CrashHandlers> crash_handlers_;
+  StackPools stacks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
   std::unique_ptr<Watchdog> watchdog_;

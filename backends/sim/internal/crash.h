@@ -2,13 +2,11 @@
 #ifndef WEFT_BACKENDS_SIM_INTERNAL_CRASH_H_
 #define WEFT_BACKENDS_SIM_INTERNAL_CRASH_H_
 
-#include <signal.h>
-
-#include <cstddef>
-#include <memory>
 #include <string>
 
 #include "weft/backends/sim/internal/scheduler.h"
+#include "weft/runtime/internal/crash_handlers.h"
+#include "weft/runtime/internal/signal_stack.h"
 
 namespace weft::sim {
 
@@ -16,23 +14,20 @@ namespace weft::sim {
 // `scheduler` on this thread writes a line with the token of the schedule to
 // standard error. Then the signal does what it did before. The handler runs on
 // a stack of its own, for a task may have overflowed its.
-class CrashReporter {
+class CrashReporter final : public internal::CrashListener {
  public:
   // Both must outlive it.
-  CrashReporter(const Scheduler& scheduler, const std::string& strategy);
-  CrashReporter(const CrashReporter&) = delete;
-  CrashReporter& operator=(const CrashReporter&) = delete;
-  ~CrashReporter();
+  CrashReporter(const Scheduler& scheduler, const std::string& strategy)
+      : scheduler_(scheduler), strategy_(strategy) {}
+
+  void OnCrash(const char* name) const override;
 
  private:
-  static void OnSignal(int signal, siginfo_t* info, void* context);
-  void Report(int signal) const;
-
   const Scheduler& scheduler_;
   const std::string& strategy_;
-  const std::unique_ptr<std::byte[]> stack_;
-  stack_t stack_before_{};
-  CrashReporter* const reporter_before_;
+  const internal::SignalStack signal_stack_;
+  const internal::CrashHandlers handlers_{
+      internal::CrashHandlers::Signals::kAll};
 };
 
 }  // namespace weft::sim

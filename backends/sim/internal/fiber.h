@@ -10,6 +10,7 @@
 #include "weft/runtime/clock.h"
 #include "weft/runtime/fiber/context.h"
 #include "weft/runtime/fiber/stack_pool.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/task.h"
 
@@ -64,6 +65,11 @@ struct Fiber {
   internal::Context context;
   // Null while it could run.
   Wait* wait = nullptr;
+  // What it says that it waits for, and since when; null where it does not.
+  const internal::Awaited* awaited = nullptr;
+  uint64_t awaited_step = 0;
+  // Locks that it holds.
+  uint32_t locks = 0;
   // Where it is in the simulated network.
   uint32_t host = 0;
   // The function of the task has returned.

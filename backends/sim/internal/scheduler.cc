@@ -8,9 +8,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
-#include "weft/runtime/fiber/stopped_backtrace.h"
+#include "weft/backends/sim/internal/wait_circle.h"
 #include "weft/runtime/internal/check.h"
-#include "weft/runtime/internal/task_inspection.h"
+#include "weft/runtime/internal/signal_stack.h"
+#include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/status.h"
 
@@ -31,8 +32,15 @@ constexpr uint32_t kIdleYieldsPerTask = 200;
 Scheduler::Scheduler(Io& io, const Limits& limits)
     : io_(io),
       limits_(limits),
-      stacks_(std::make_unique<internal::StackPool>(limits.stack_size)),
-      now_(kBeginning) {}
+      stacks_(std::make_unique<internal::StackPools>(
+          limits.stack_size, limits.measure_stacks
+                                 ? internal::StackPages::kFresh
+                                 : internal::StackPages::kKept)),
+      now_(kBeginning) {
+  if (limits.report_overflow) {
+    crash_handlers_.emplace(internal::CrashHandlers::Signals::kFaults);
+  }
+}
 
 Scheduler::~Scheduler() {
   ForgetTasks();
@@ -72,6 +80,9 @@ void Scheduler::Reset(const Plan& plan) {
   // Of an abandoned schedule.
   timers_.clear();
   for (WaitQueue& queue : queues_) queue.clear();
+  ownership_.Clear();
+  joins_ = 0;
+  notices_.clear();
   steps_ = 0;
   idle_yields_ = 0;
 }
@@ -81,6 +92,8 @@ absl::Status Scheduler::Run(Task& root, const Plan& plan) {
   thread_id_ = gettid();
   world_->Begin(internal::DeriveSeed(plan.seed, 3));
   if (absl::Status status = MakeFiber(root); !status.ok()) return status;
+  std::optional<internal::SignalStack> signal_stack;
+  if (limits_.report_overflow) signal_stack.emplace();
   internal::Context main;
   main_ = &main;
   current_ = &internal::current;
@@ -114,8 +127,11 @@ absl::Status Scheduler::MakeFiber(Task& task) {
         absl::StrCat("start task '", task.name(), "': the limit of ",
                      limits_.max_tasks, " tasks is reached"));
   }
-  if (absl::Status status = stacks_->Reserve(); !status.ok()) return status;
-  const internal::Stack stack = stacks_->Take();
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
+  if (absl::Status status = stacks_->Reserve(task.stack_size()); !status.ok()) {
+    return status;
+  }
+  const internal::Stack stack = stacks_->Take(task.stack_size());
   // At the top, which the fiber touches anyway.
   constexpr size_t kCacheLine = 64;
   constexpr size_t kSize =
@@ -123,12 +139,14 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   const auto number = static_cast<uint32_t>(fibers_.size());
   auto* const fiber = new (stack.top() - kSize)
       Fiber(number, task, stack, &Scheduler::FiberMain);
+  stack.SetOwner(&task);
   if (running_ != nullptr) fiber->host = running_->host;
   task.AddReference();
   task.runner = fiber;
   task.carrier.store(this, std::memory_order_relaxed);
-  tasks_.push_back(
-      {.parent = running_ == nullptr ? 0 : running_->number, .points = 0});
+  tasks_.push_back({.parent = running_ == nullptr ? 0 : running_->number,
+                    .role = RoleOf(task),
+                    .points = 0});
   fibers_.push_back(fiber);
   ++alive_;
   ++unfinished_;
@@ -139,6 +157,17 @@ absl::Status Scheduler::MakeFiber(Task& task) {
   if (trace_ != nullptr) trace_->NameTask(task.name());
   MakeRunnable(*fiber);
   return absl::OkStatus();
+}
+
+uint32_t Scheduler::RoleOf(const Task& task) {
+  const std::type_info& type = typeid(task);
+  const auto same = [&type](const std::type_info* other) {
+    return *other == type;
+  };
+  const auto found = std::find_if(roles_.begin(), roles_.end(), same);
+  const auto role = static_cast<uint32_t>(found - roles_.begin());
+  if (found == roles_.end()) roles_.push_back(&type);
+  return role;
 }
 
 absl::Status Scheduler::Start(Task& task) {
@@ -163,10 +192,12 @@ void Scheduler::FiberMain(void* argument) {
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
   fiber.finished = true;
+  if (self.limits_.measure_stacks) internal::NoteStackUse(task);
   internal::TaskRegistry::Leave(task.record);
   // Who waits for the end may start another task at once.
   --self.unfinished_;
   task.Announce();
+  fiber.stack.SetOwner(nullptr);
   task.DropReference();
   self.EndFiber(fiber);
 }
@@ -181,6 +212,8 @@ void Scheduler::EndFiber(Fiber& fiber) {
     SetRunning(nullptr);
     fiber.context.SwitchToForGood(*main_);
   }
+  if (fiber.locks != 0) [[unlikely]]
+    CheckKeptLocks(fiber.number);
   if (fiber.number == 0) {
     for (const Fiber* other : fibers_) {
       if (other == nullptr || other->finished) continue;
@@ -322,6 +355,7 @@ WakeReason Scheduler::Park(Wait& wait) {
                               .since = wait.time,
                               .deadline = wait.deadline});
   MakeNotRunnable(self);
+  CheckCircle(self);
   SwitchTo(ChooseAfter(PointKind::kPark, wait.address));
   WEFT_CHECK(running_ == &self && current_->task == &self.task &&
              self.wait == nullptr);
@@ -427,22 +461,6 @@ absl::Status Scheduler::SleepUntil(MonotonicTime when) {
   return internal::InterruptionStatus(task.GiveUp(), "sleep");
 }
 
-void Scheduler::Inspect(internal::TaskInspection& inspection) {
-  internal::StoppedBacktrace stopped;
-  for (const Fiber* fiber : fibers_) {
-    if (fiber == nullptr || fiber->finished) continue;
-    internal::TaskSnapshot snapshot(fiber->task.record);
-    snapshot.runs = fiber == running_;
-    if (snapshot.runs) {
-      internal::TakeBacktrace(snapshot.backtrace);
-    } else if (!stopped.Take(running_->context, fiber->context,
-                             snapshot.backtrace)) {
-      snapshot.no_backtrace = "it has not run yet";
-    }
-    inspection.Add(std::move(snapshot));
-  }
-}
-
 void Scheduler::CallSucceeded(const char* call) {
   if (faults_ != nullptr && faults_->AfterCall(*this, call)) {
     running_->task.RequestCancel();
@@ -517,6 +535,45 @@ void Scheduler::CheckFailed(std::string_view line) {
   if (survive_checks_) Abandon(FailureKind::kCheck, line);
 }
 
+bool Scheduler::BeginWait(const internal::Awaited& awaited) {
+  Fiber& self = *running_;
+  if (self.awaited != nullptr) return false;
+  self.awaited = &awaited;
+  self.awaited_step = steps_;
+  if (awaited.by == internal::Awaited::By::kItsTasks) ++joins_;
+  return true;
+}
+
+void Scheduler::EndWait() {
+  Fiber& self = *running_;
+  if (self.awaited->by == internal::Awaited::By::kItsTasks) --joins_;
+  self.awaited = nullptr;
+}
+
+void Scheduler::Acquired(const internal::Held& held) {
+  const Holding holding{.held = held, .task = running_->number, .step = steps_};
+  ownership_.Add(holding);
+  if (holding.is_lock()) ++running_->locks;
+}
+
+void Scheduler::Releasing(const void* object, uint32_t count) {
+  if (ownership_.Remove(running_->number, object, count)) --running_->locks;
+}
+
+void Scheduler::Notified(const void* object, const Task* woken) {
+  if (trace_ == nullptr) return;
+  Notice& notice = notices_[object];
+  notice = {.step = steps_, .by = running_->number, .woken = std::nullopt};
+  if (woken != nullptr) {
+    notice.woken = static_cast<const Fiber*>(woken->runner)->number;
+  }
+}
+
+const Notice* Scheduler::NoticeOf(const void* object) const {
+  const auto found = notices_.find(object);
+  return found == notices_.end() ? nullptr : &found->second;
+}
+
 // --- Failures --------------------------------------------------------------
 
 void Scheduler::Fail(FailureKind kind, std::string_view text) {
@@ -539,6 +596,37 @@ void Scheduler::AbandonIdle() {
   Abandon(FailureKind::kDeadlock,
           absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
                        " wait, and nothing can ever wake one"));
+}
+
+void Scheduler::CheckCircle(const Fiber& fiber) {
+  using By = internal::Awaited::By;
+  if (fiber.awaited == nullptr || fiber.awaited->by == By::kAnybody) return;
+  // Nobody can wait for a task that holds no lock, but for its end.
+  if (fiber.awaited->by == By::kItsTasks && fiber.locks == 0 && joins_ < 2) {
+    return;
+  }
+  const std::vector<uint32_t> circle = FindCircle(*this, fiber);
+  if (!circle.empty()) AbandonCircle(circle);
+}
+
+void Scheduler::CheckKeptLocks(uint32_t ended) {
+  for (const Fiber* fiber : fibers_) {
+    if (fiber != nullptr && WaitsForLockOf(*this, *fiber, ended)) {
+      AbandonCircle({fiber->number, ended});
+    }
+  }
+}
+
+void Scheduler::AbandonCircle(const std::vector<uint32_t>& circle) {
+  std::string text;
+  if (runnable_.empty() && NextTime() == kNever) {
+    text = absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
+                        " wait, and nothing can ever wake one");
+  } else {
+    text = "partial deadlock: these wait for ever, while others could go on";
+  }
+  absl::StrAppend(&text, "\n", DescribeCircle(*this, circle));
+  Abandon(FailureKind::kDeadlock, text);
 }
 
 }  // namespace weft::sim

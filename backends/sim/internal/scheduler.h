@@ -21,10 +21,12 @@
 #include <boost/intrusive/set.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <typeinfo>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -32,11 +34,14 @@
 #include "weft/backends/sim/internal/fault_injector.h"
 #include "weft/backends/sim/internal/fiber.h"
 #include "weft/backends/sim/internal/history.h"
+#include "weft/backends/sim/internal/ownership.h"
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
-#include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/fiber/stack_pools.h"
+#include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/explorer.h"
 #include "weft/runtime/internal/rng.h"
 #include "weft/runtime/io.h"
 
@@ -45,6 +50,8 @@ namespace weft::sim {
 struct Limits {
   size_t stack_size = 0;
   uint32_t max_tasks = 0;
+  bool report_overflow = false;
+  bool measure_stacks = false;
   uint64_t unfair_steps = 0;  // after which the strategy is not asked any more
   uint64_t max_steps = 0;     // after which a schedule is a livelock
 };
@@ -67,6 +74,13 @@ struct BlockedOn {
   const void* object = nullptr;
   const char* what = "";  // the operation
   MonotonicTime deadline = kNever;
+};
+
+// One waiter of an object was notified.
+struct Notice {
+  uint64_t step = 0;
+  uint32_t by = 0;                // a task
+  std::optional<uint32_t> woken;  // none: nobody waited
 };
 
 class Scheduler final : public internal::Explorer {
@@ -117,6 +131,12 @@ class Scheduler final : public internal::Explorer {
   void LockReleased(const void* lock) override;
   void CancelPoint() override;
   void CheckFailed(std::string_view line) override;
+  bool BeginWait(const internal::Awaited& awaited) override;
+  void EndWait() override;
+  void Acquired(const internal::Held& held) override;
+  void Releasing(const void* object, uint32_t count) override;
+  void Gone(const void* object) override { ownership_.Forget(object); }
+  void Notified(const void* object, const Task* woken) override;
 
   // --- Outside of tasks, too ----------------------------------------------
 
@@ -138,13 +158,13 @@ class Scheduler final : public internal::Explorer {
   // By number; null for those that have ended.
   const std::vector<Fiber*>& fibers() const { return fibers_; }
   MonotonicTime now() const { return now_; }
+  const Ownership& ownership() const { return ownership_; }
+  // The last one of `object`; null if there was none, or nobody traces.
+  const Notice* NoticeOf(const void* object) const;
   // Empty without faults.
   std::string_view fault_token() const {
     return faults_ == nullptr ? std::string_view() : faults_->token();
   }
-
-  // Reports all tasks. Of the task that runs.
-  void Inspect(internal::TaskInspection& inspection);
 
   // --- For faults ---------------------------------------------------------
 
@@ -171,6 +191,7 @@ class Scheduler final : public internal::Explorer {
   void ForgetTasks();
   void Reset(const Plan& plan);
   absl::Status MakeFiber(Task& task);
+  uint32_t RoleOf(const Task& task);
   void EndFiber(Fiber& fiber);
   // After each switch: frees the fiber that ended just before.
   void ReclaimEnded() {
@@ -201,11 +222,18 @@ class Scheduler final : public internal::Explorer {
 
   [[noreturn]] void Abandon(FailureKind kind, std::string_view text);
   [[noreturn]] void AbandonIdle();
+  // Abandons the schedule if `fiber`, which has just begun to wait, waits for
+  // something that cannot come any more, whoever runs.
+  void CheckCircle(const Fiber& fiber);
+  // The same for those who wait for a lock that a task has kept to its end.
+  void CheckKeptLocks(uint32_t ended);
+  [[noreturn]] void AbandonCircle(const std::vector<uint32_t>& circle);
 
   Io& io_;
   World* world_ = nullptr;
   const Limits limits_;
-  std::unique_ptr<internal::StackPool> stacks_;
+  std::optional<internal::CrashHandlers> crash_handlers_;
+  std::unique_ptr<internal::StackPools> stacks_;
   bool any_abandoned_ = false;
 
   // The schedule.
@@ -223,6 +251,8 @@ class Scheduler final : public internal::Explorer {
   // The tasks, by number. Fibers are null once they have ended.
   std::vector<TaskProgress> tasks_;
   std::vector<Fiber*> fibers_;
+  // By role; in no particular order, and kept for the next schedule.
+  std::vector<const std::type_info*> roles_;
   uint32_t alive_ = 0;
   uint32_t unfinished_ = 0;         // those of them whose end is not announced
   std::vector<uint32_t> runnable_;  // ascending; with the running one
@@ -238,6 +268,10 @@ class Scheduler final : public internal::Explorer {
   Timers timers_;
   // Who waits on an address, by a hash of it; first come, first served.
   std::array<WaitQueue, size_t{1} << kQueueBits> queues_;
+
+  Ownership ownership_;
+  uint32_t joins_ = 0;                     // waits for the end of others
+  std::map<const void*, Notice> notices_;  // kept for a trace only
 
   uint64_t steps_ = 0;
   uint32_t idle_yields_ = 0;  // since the set of runnable tasks has changed

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/threaded/internal/thread_record.h"
+#include "weft/backends/threaded/internal/thread_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/task_record.h"
@@ -22,9 +23,17 @@ void NameThread(const std::string& name) {
 struct ThreadStart {
   ThreadPool* pool;
   Task* task;
+  size_t stack_size;
 };
 
 }  // namespace
+
+ThreadPool::ThreadPool(Io& io, const ThreadPoolOptions& options)
+    : io_(io), options_(options) {
+  if (options.report_overflow) {
+    crash_handlers_.emplace(CrashHandlers::Signals::kFaults);
+  }
+}
 
 ThreadPool::~ThreadPool() {
   {
@@ -46,6 +55,7 @@ ThreadPool::~ThreadPool() {
 }
 
 absl::Status ThreadPool::Start(Task& task) {
+  if (absl::Status status = task.CheckStackSize(); !status.ok()) return status;
   {
     const std::lock_guard lock(mutex_);
     if (absl::Status status = CountLocked(task.name()); !status.ok()) {
@@ -53,11 +63,9 @@ absl::Status ThreadPool::Start(Task& task) {
     }
     task.AddReference();
     TaskRegistry::Enter(task.record, &io_, "threaded");
-    if (!idle_.empty()) {
-      IdleThread& idle = *idle_.back();
-      idle_.pop_back();
-      idle.task = &task;
-      idle.wake.notify_one();
+    if (IdleThread* const idle = TakeIdleLocked(StackSizeFor(task))) {
+      idle->task = &task;
+      idle->wake.notify_one();
       return absl::OkStatus();
     }
     ++threads_;
@@ -73,12 +81,27 @@ absl::Status ThreadPool::Start(Task& task) {
   return status;
 }
 
+ThreadPool::IdleThread* ThreadPool::TakeIdleLocked(size_t stack_size) {
+  // Sizes that are not the usual one are rare: nearly always the last will do.
+  const auto found = std::find_if(idle_.rbegin(), idle_.rend(),
+                                  [stack_size](const IdleThread* idle) {
+                                    return idle->stack_size == stack_size;
+                                  });
+  if (found == idle_.rend()) return nullptr;
+  IdleThread* const idle = *found;
+  idle_.erase(std::next(found).base());
+  return idle;
+}
+
 absl::Status ThreadPool::StartThread(Task& task) {
   JoinEnded();
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  pthread_attr_setstacksize(&attributes, options_.stack_size);
-  auto start = std::make_unique<ThreadStart>(ThreadStart{this, &task});
+  const size_t stack_size = StackSizeFor(task);
+  pthread_attr_setstacksize(&attributes, stack_size);
+  pthread_attr_setguardsize(&attributes, kGuardSize);
+  auto start =
+      std::make_unique<ThreadStart>(ThreadStart{this, &task, stack_size});
   pthread_t thread;
   const int error =
       pthread_create(&thread, &attributes, ThreadMain, start.get());
@@ -94,23 +117,28 @@ absl::Status ThreadPool::StartThread(Task& task) {
 
 void* ThreadPool::ThreadMain(void* argument) {
   const std::unique_ptr<ThreadStart> start(static_cast<ThreadStart*>(argument));
-  start->pool->Serve(start->task);
+  start->pool->Serve(start->task, start->stack_size);
   return nullptr;
 }
 
-void ThreadPool::Serve(Task* task) {
+void ThreadPool::Serve(Task* task, size_t stack_size) {
   ThreadRecord& record = ThreadRecord::Acquire();
-  for (; task != nullptr; task = AwaitTask()) {
+  std::optional<ThreadStack> stack;
+  if (options_.report_overflow) stack.emplace();
+  for (; task != nullptr; task = AwaitTask(stack_size)) {
     // The task must be known before `carrier` is set: from then on Interrupt
     // goes through the record.
     record.SetTask(task);
     task->runner = &record;
     task->record.thread.store(record.thread_id(), std::memory_order_relaxed);
     task->carrier.store(&record, std::memory_order_seq_cst);
+    if (stack.has_value()) stack->SetOwner(task);
     RunTask(*task);
+    if (stack.has_value()) stack->SetOwner(nullptr);
     record.SetTask(nullptr);
     task->DropReference();
   }
+  stack.reset();
   ThreadRecord::Release(record);
   const std::lock_guard lock(mutex_);
   ended_.push_back(pthread_self());
@@ -131,9 +159,9 @@ void ThreadPool::RunTask(Task& task) {
   current.task = nullptr;
 }
 
-Task* ThreadPool::AwaitTask() {
+Task* ThreadPool::AwaitTask(size_t stack_size) {
   NameThread("weft idle");
-  IdleThread self;
+  IdleThread self{.stack_size = stack_size, .wake = {}};
   std::unique_lock lock(mutex_);
   if (stopping_) return nullptr;
   idle_.push_back(&self);

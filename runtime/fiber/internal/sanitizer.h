@@ -27,8 +27,8 @@
 #if defined(WEFT_TSAN)
 #include <sanitizer/tsan_interface.h>
 #endif
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #define WEFT_VALGRIND 1
 #endif
 
@@ -96,6 +96,24 @@ inline void* TsanCurrentFiber() {
 inline void TsanDestroyFiber([[maybe_unused]] void* fiber) {
 #if defined(WEFT_TSAN)
   __tsan_destroy_fiber(fiber);
+#endif
+}
+
+// Tells of a stack that it may be written to anywhere, whatever the frames of
+// an earlier user were.
+inline void BeginStack([[maybe_unused]] void* begin,
+                       [[maybe_unused]] size_t size) {
+  AsanUnpoison(begin, size);
+#if defined(WEFT_VALGRIND)
+  VALGRIND_MAKE_MEM_UNDEFINED(begin, size);
+#endif
+}
+
+inline bool RunsOnValgrind() {
+#if defined(WEFT_VALGRIND)
+  return RUNNING_ON_VALGRIND != 0;
+#else
+  return false;
 #endif
 }
 

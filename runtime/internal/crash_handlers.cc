@@ -1,0 +1,164 @@
+#include "weft/runtime/internal/crash_handlers.h"
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <mutex>
+
+#include "weft/runtime/internal/guarded_stacks.h"
+#include "weft/runtime/internal/signal_text.h"
+#include "weft/runtime/task.h"
+
+namespace weft::internal {
+namespace {
+
+struct Crash {
+  int signal;
+  const char* name;
+  bool is_fault;
+};
+constexpr Crash kCrashes[] = {{SIGSEGV, "SIGSEGV", true},
+                              {SIGBUS, "SIGBUS", true},
+                              {SIGABRT, "SIGABRT", false},
+                              {SIGFPE, "SIGFPE", false},
+                              {SIGILL, "SIGILL", false}};
+
+// The handlers of one signal.
+struct Chain {
+  int users = 0;           // guarded by mutex
+  bool installed = false;  // guarded by mutex; ours may be below another
+  struct sigaction before {};
+};
+
+std::mutex mutex;
+Chain chains[std::size(kCrashes)];
+
+thread_local CrashListener* listener_of_thread = nullptr;
+
+// The default action, and what to do about a signal that a program ignores:
+// the kernel lets nobody ignore a fault.
+bool IsHandler(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 ||
+         (action.sa_handler != SIG_DFL && action.sa_handler != SIG_IGN);
+}
+
+// What the signal did before, it does now. Without the lock: `before` does not
+// change while ours is installed.
+void PassOn(int signal, siginfo_t* info, void* context, const Chain& chain) {
+  const struct sigaction& before = chain.before;
+  if (IsHandler(before)) {
+    // As the kernel does for a handler that wants to be called once.
+    if ((before.sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
+      ::signal(signal, SIG_DFL);
+    }
+    if ((before.sa_flags & SA_SIGINFO) != 0) {
+      before.sa_sigaction(signal, info, context);
+    } else {
+      before.sa_handler(signal);
+    }
+    return;
+  }
+  const bool was_sent = info->si_code <= 0;
+  if (was_sent && before.sa_handler == SIG_IGN) return;
+  // The instruction that failed is tried again when this returns; a signal
+  // that was sent is sent again.
+  ::signal(signal, SIG_DFL);
+  if (was_sent) raise(signal);
+}
+
+void ReportOverflow(const void* address) {
+  const GuardedStacks::Found found = GuardedStacks::FindGuard(address);
+  if (found.task == nullptr) return;
+  // A handler of before that returns without ado comes here again.
+  static std::atomic<const void*> last{nullptr};
+  if (last.exchange(address, std::memory_order_relaxed) == address) return;
+  SignalText out;
+  out.Put("weft: stack overflow in task '");
+  out.Put(found.task->name());
+  out.Put("'");
+  if (const SourceLocation where = found.task->where(); where.file != nullptr) {
+    out.Put(", spawned at ");
+    out.Put(where.file);
+    out.Put(":");
+    out.PutNumber(static_cast<uint64_t>(where.line));
+  }
+  out.Put(": its stack of ");
+  out.PutNumber(found.stack_size);
+  out.Put(
+      " bytes is full; give it more with SpawnOptions::stack_size, or all "
+      "tasks "
+      "with Options::stack_size, such as WEFT_STACK_SIZE=");
+  out.PutNumber(2 * found.stack_size);
+  out.Put("\n");
+}
+
+void OnSignal(int signal, siginfo_t* info, void* context) {
+  const int error = errno;
+  for (size_t i = 0; i < std::size(kCrashes); ++i) {
+    const Crash& crash = kCrashes[i];
+    if (crash.signal != signal) continue;
+    if (crash.is_fault && info->si_code > 0) ReportOverflow(info->si_addr);
+    if (listener_of_thread != nullptr) {
+      listener_of_thread->OnCrash(crash.name);
+    }
+    errno = error;
+    PassOn(signal, info, context, chains[i]);
+  }
+}
+
+bool IsOurs(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 &&
+         action.sa_sigaction == &OnSignal;
+}
+
+void Install(int signal, Chain& chain) {
+  struct sigaction now {};
+  sigaction(signal, nullptr, &now);
+  // Below another handler, which will pass on to it.
+  if (chain.installed && IsHandler(now)) return;
+  chain.before = now;
+  struct sigaction ours {};
+  ours.sa_sigaction = &OnSignal;
+  // Whoever is passed on to finds the same signals blocked as before.
+  ours.sa_mask = now.sa_mask;
+  ours.sa_flags = SA_SIGINFO | SA_ONSTACK | (now.sa_flags & SA_NODEFER);
+  sigaction(signal, &ours, nullptr);
+  chain.installed = true;
+}
+
+void TakeBack(int signal, Chain& chain) {
+  struct sigaction now {};
+  sigaction(signal, nullptr, &now);
+  if (IsOurs(now)) sigaction(signal, &chain.before, nullptr);
+  chain.installed = !IsOurs(now) && IsHandler(now);
+}
+
+bool Concerns(const Crash& crash, CrashHandlers::Signals signals) {
+  return crash.is_fault || signals == CrashHandlers::Signals::kAll;
+}
+
+}  // namespace
+
+CrashListener::CrashListener() : before_(listener_of_thread) {
+  listener_of_thread = this;
+}
+
+CrashListener::~CrashListener() { listener_of_thread = before_; }
+
+CrashHandlers::CrashHandlers(Signals signals) : signals_(signals) {
+  const std::lock_guard lock(mutex);
+  for (size_t i = 0; i < std::size(kCrashes); ++i) {
+    if (!Concerns(kCrashes[i], signals)) continue;
+    if (chains[i].users++ == 0) Install(kCrashes[i].signal, chains[i]);
+  }
+}
+
+CrashHandlers::~CrashHandlers() {
+  const std::lock_guard lock(mutex);
+  for (size_t i = 0; i < std::size(kCrashes); ++i) {
+    if (!Concerns(kCrashes[i], signals_)) continue;
+    if (--chains[i].users == 0) TakeBack(kCrashes[i].signal, chains[i]);
+  }
+}
+
+}  // namespace weft::internal
