@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "weft/backends/sim/internal/blocked_watch.h"
 #include "weft/backends/sim/internal/crash.h"
 #include "weft/backends/sim/internal/environment.h"
 #include "weft/backends/sim/internal/fault_injector.h"
@@ -26,6 +27,9 @@ namespace {
 // memory behind.
 constexpr uint32_t kMostFailedAttempts = 200;
 constexpr uint64_t kMostShrinkSteps = 5'000'000;
+
+// Soon, so that a short exploration has one, too.
+constexpr uint64_t kFirstRepeated = 8;
 
 class BodyTask final : public Task {
  public:
@@ -72,6 +76,13 @@ class Exploration {
   // One schedule; true if it fails.
   bool Run(Strategy& strategy, uint64_t seed, Trace* trace);
   void Count();
+  bool IsRepeated(uint64_t schedule) const {
+    const uint64_t every = options_.repeat_every;
+    return every != 0 && (schedule == kFirstRepeated || schedule % every == 0);
+  }
+  // Runs the schedule that has just passed once more; false, and that is
+  // reported, if it goes another way.
+  bool RunsTheSameAgain(uint64_t seed);
   // Shrinks the schedule that has just failed, and reports it.
   void ReportFailure();
   std::vector<Switch> ShrinkSwitches(std::vector<Switch> switches,
@@ -101,6 +112,7 @@ bool Exploration::Run(Strategy& strategy, uint64_t seed, Trace* trace) {
                               .seed = seed,
                               .trace = trace,
                               .faults = faulty_ ? &injector_ : nullptr,
+                              .switch_faults = options_.switch_faults,
                               .survive_checks = true});
   if (!status.ok()) {
     scheduler().Fail(FailureKind::kOptions, std::string(status.message()));
@@ -194,9 +206,31 @@ ExploreResult Exploration::Explore(Strategy& strategy) {
     strategy.End({.tasks = scheduler().tasks(),
                   .decisions = scheduler().history().decisions(),
                   .turned_fair = scheduler().turned_fair()});
+    if (IsRepeated(result_.schedules) && !RunsTheSameAgain(seed)) {
+      return std::move(result_);
+    }
   }
   result_.report = absl::StrCat("weft: sim: no failure in ", Summary());
   return std::move(result_);
+}
+
+bool Exploration::RunsTheSameAgain(uint64_t seed) {
+  const History history = scheduler().history();
+  Replay replay(history);
+  Trace trace;
+  replay.Begin(seed);
+  const bool failed = Run(replay, seed, &trace);
+  std::string difference = replay.CompareWhole(scheduler().history());
+  if (!failed && difference.empty()) return true;
+  if (difference.empty()) difference = scheduler().failure()->text;
+  FillResult({.kind = FailureKind::kDivergence,
+              .text = absl::StrCat("a schedule that had passed was run once "
+                                   "more, and went another way\n",
+                                   difference),
+              .tasks = failed ? scheduler().failure()->tasks : "",
+              .step = scheduler().steps()},
+             options_.strategy, "", &trace);
+  return false;
 }
 
 void Exploration::ReportFailure() {
@@ -386,6 +420,7 @@ ExploreResult FindFailure(const ExploreOptions& given,
                                 .max_steps = options.max_steps});
   if (!sim.ok()) return Refused(std::string(sim.status().message()));
   const CrashReporter crash_reporter((*sim)->scheduler(), options.strategy);
+  const BlockedWatch blocked_watch(options.blocked_limit);
   Exploration exploration(options, **sim, body);
   return options.replay.empty() ? exploration.Explore(**strategy)
                                 : exploration.ReplayToken(token);

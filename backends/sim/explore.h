@@ -28,6 +28,7 @@
 #ifndef WEFT_BACKENDS_SIM_EXPLORE_H_
 #define WEFT_BACKENDS_SIM_EXPLORE_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -37,6 +38,7 @@
 #include "weft/backends/sim/failure.h"
 #include "weft/backends/sim/faults.h"
 #include "weft/backends/sim/sim.h"
+#include "weft/backends/sim/switch_faults.h"
 #include "weft/runtime/clock.h"
 
 namespace weft::sim {
@@ -56,6 +58,13 @@ struct ExploreOptions {
   // What goes wrong, apart from the order of things. One by one, `schedules`
   // counts those with a fault, too.
   FaultOptions faults = {};
+  SwitchFaultOptions switch_faults = {};
+  // The eighth schedule and each one whose number is a multiple of this is run
+  // twice, to see whether the body does the same again. 0: none is.
+  uint64_t repeat_every = 128;
+  // Real time for which a task may block the thread by means of its own, as by
+  // a std::mutex; then the program ends with a message. 0: for ever.
+  Duration blocked_limit = std::chrono::seconds(10);
   // Look for a shorter schedule with the same failure.
   bool shrink = true;
 

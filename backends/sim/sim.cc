@@ -15,6 +15,7 @@
 #include "weft/backends/sim/internal/task_tree.h"
 #include "weft/backends/sim/network.h"
 #include "weft/backends/sim/strategy.h"
+#include "weft/runtime/fiber/shadow_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/stack_measure.h"
@@ -57,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
   if (options.measure_stacks.value_or(false)) {
     status.Update(internal::CheckStacksCanBeMeasured());
   }
+  status.Update(internal::CheckShadowStacks());
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<sim::Strategy>> strategy =
       sim::MakeStrategy(sim_options.strategy);
@@ -142,7 +144,9 @@ int64_t Sim::Perform(const Operation& operation) {
       interruption != Interruption::kNone) {
     return internal::InterruptionResult(interruption);
   }
-  return core_->Perform(operation);
+  const int64_t result = core_->Perform(operation);
+  scheduler_->ReachAfterOperation();
+  return result;
 }
 
 absl::Status Sim::Start(Task& task) {

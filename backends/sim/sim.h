@@ -72,7 +72,8 @@ class Sim final : public Io {
   using Atomics = internal::ExploredAtomics;
 
   // INVALID_ARGUMENT for an option that is out of range or does not apply, and
-  // for a strategy there is not.
+  // for a strategy there is not. FAILED_PRECONDITION on a thread with a shadow
+  // stack (CET).
   static absl::StatusOr<std::unique_ptr<Sim>> Create(
       const Options& options = {}, const SimOptions& sim_options = {});
   ~Sim() override;

@@ -363,7 +363,12 @@ Threaded::Threaded(const Options& options)
       watcher_(std::make_unique<internal::Watcher>(*this)),
       dump_signal_(options.dump_signal.value_or(0)) {}
 
-Threaded::~Threaded() = default;
+Threaded::~Threaded() {
+  // Its threads are not there to be waited for.
+  if (!birth_process_.IsParent()) return;
+  internal::KeepInherited(std::move(watcher_));
+  internal::KeepInherited(std::move(pool_));
+}
 
 absl::StatusOr<Io*> Threaded::BeginRoot() {
   Task& task = CurrentTask("Threaded::Run");
@@ -397,7 +402,10 @@ int64_t Threaded::Perform(const Operation& operation) {
   return PerformNow(task, operation);
 }
 
-absl::Status Threaded::Start(Task& task) { return pool_->Start(task); }
+absl::Status Threaded::Start(Task& task) {
+  birth_process_.Require("starting a task");
+  return pool_->Start(task);
+}
 
 void Threaded::Interrupt(Task& task) {
   // Partner of the store of `carrier` when the task starts.
@@ -412,6 +420,7 @@ void Threaded::Yield() {
 }
 
 Task& Threaded::CurrentTask(const char* call) {
+  birth_process_.Require(call);
   internal::Current& current = internal::current;
   if (current.worker_of != nullptr) {
     internal::Misuse(absl::StrCat(
@@ -473,21 +482,24 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
 
 uint32_t Threaded::FutexWake(const std::atomic<uint32_t>& word,
                              uint32_t count) {
+  birth_process_.Require("waking a task");
   return internal::ParkingLot::Wake(word, count);
 }
 
 absl::Status Threaded::SleepUntil(MonotonicTime when) {
+  const Task& task = CurrentTask("Sleep");
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
   if (FutexWait(word, 0, {.deadline = when, .what = kSleep}) ==
       WakeReason::kInterrupted) {
-    return internal::InterruptionStatus(CurrentTask("Sleep").GiveUp(), "sleep");
+    return internal::InterruptionStatus(task.GiveUp(), "sleep");
   }
   return absl::OkStatus();
 }
 
 void Threaded::Inspect(
     const std::shared_ptr<internal::TaskInspection>& inspection) {
+  birth_process_.Require("DumpTasks");
   std::vector<internal::TaskSnapshot> tasks;
   internal::TaskRegistry::ForEach([&](const internal::TaskRecord& record) {
     if (record.instance.load(std::memory_order_relaxed) == this &&

@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/runtime/internal/call.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/options.h"
 
@@ -33,7 +34,8 @@ class Threaded final : public Io {
   static absl::StatusOr<std::unique_ptr<Threaded>> Create(
       const Options& options = {});
 
-  // Waits for the threads to end. All tasks must have ended.
+  // Waits for the threads to end. All tasks must have ended. In a child process
+  // that has inherited it, does nothing.
   ~Threaded() override;
 
   // Calls `fn(io)` as a task, on the calling thread, and returns what it
@@ -80,9 +82,10 @@ class Threaded final : public Io {
   absl::StatusOr<Io*> BeginRoot();
   void EndRoot(Io* before);
 
-  const std::unique_ptr<internal::ThreadPool> pool_;
+  const internal::BirthProcess birth_process_;
+  std::unique_ptr<internal::ThreadPool> pool_;
   // Ends before the pool.
-  const std::unique_ptr<internal::Watcher> watcher_;
+  std::unique_ptr<internal::Watcher> watcher_;
   const int dump_signal_;  // 0: none
 };
 

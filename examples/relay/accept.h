@@ -23,7 +23,7 @@ struct AcceptOptions {
   weft::net::TcpListener& listener;
   weft::TaskGroup<B>& tasks;  // one for every connection
   std::string task_name;
-  Counters& counters;
+  Counters<B>& counters;
 };
 
 // Calls `serve(stream)` in a task of its own for every connection, until the

@@ -8,8 +8,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "weft/runtime/io.h"
+#include "weft/sync/atomic.h"
+
 namespace relay {
 
+template <weft::Backend B>
 class LogMarks {
  public:
   explicit LogMarks(size_t upstreams) : marks_(upstreams) {}
@@ -24,7 +28,7 @@ class LogMarks {
   }
 
  private:
-  std::vector<std::atomic<uint64_t>> marks_;
+  std::vector<weft::Atomic<uint64_t, B>> marks_;
 };
 
 }  // namespace relay

@@ -72,7 +72,7 @@ class Relay {
   // Takes no more events. Does not block. Any task.
   void Stop() { upstreams_.Cancel(); }
 
-  const Counters& counters() const { return counters_; }
+  const Counters<B>& counters() const { return counters_; }
   FanOutFigures fan_out_figures(B& io) { return fan_out_.figures(io); }
 
   // Adds the figures of the whole run; after it.
@@ -140,8 +140,8 @@ class Relay {
 
   const Config& config_;
   Doors doors_;
-  Counters counters_;
-  LogMarks log_marks_;
+  Counters<B> counters_;
+  LogMarks<B> log_marks_;
   weft::Channel<Message, B> events_;
   FanOut<B> fan_out_;
   Sequencer<B> sequencer_;

@@ -24,8 +24,8 @@ namespace relay {
 template <weft::Backend B>
 class Sequencer {
  public:
-  Sequencer(weft::Channel<Message, B>& events, Log& log, LogMarks& log_marks,
-            FanOut<B>& fan_out, Counters& counters)
+  Sequencer(weft::Channel<Message, B>& events, Log& log, LogMarks<B>& log_marks,
+            FanOut<B>& fan_out, Counters<B>& counters)
       : events_(events),
         log_(log),
         log_marks_(log_marks),
@@ -83,9 +83,9 @@ class Sequencer {
 
   weft::Channel<Message, B>& events_;
   Log& log_;
-  LogMarks& log_marks_;
+  LogMarks<B>& log_marks_;
   FanOut<B>& fan_out_;
-  Counters& counters_;
+  Counters<B>& counters_;
   uint64_t last_ = 0;  // number of the last event
   std::string bytes_;  // the batch as it goes to the log
   std::vector<EventFrame> batch_;

@@ -39,8 +39,8 @@ namespace relay {
 template <weft::Backend B>
 struct UpstreamContext {
   const Config& config;
-  Counters& counters;
-  const LogMarks& log_marks;
+  Counters<B>& counters;
+  const LogMarks<B>& log_marks;
   weft::Channel<Message, B>& events;  // where they are handed on
   weft::Semaphore<B>& connecting;     // bounds how many connect at once
 };
@@ -156,7 +156,7 @@ class Upstream {
   }
 
   void CountConnection() {
-    Counters& counters = context_.counters;
+    Counters<B>& counters = context_.counters;
     ++(was_connected_ ? counters.reconnects : counters.connected);
     ++counters.connected_now;
     was_connected_ = true;

@@ -21,8 +21,8 @@ namespace relay {
 template <weft::Backend B>
 class Upstreams {
  public:
-  Upstreams(B& io, const Config& config, Counters& counters,
-            const LogMarks& log_marks, weft::Channel<Message, B>& events)
+  Upstreams(B& io, const Config& config, Counters<B>& counters,
+            const LogMarks<B>& log_marks, weft::Channel<Message, B>& events)
       : connecting_(static_cast<uint32_t>(config.connecting),
                     static_cast<uint32_t>(config.connecting)),
         context_{config, counters, log_marks, events, connecting_},

@@ -81,6 +81,13 @@ void MakeRoom(std::vector<std::byte*>& stacks, size_t count) {
 
 }  // namespace
 
+void PoisonStack(std::byte* bottom, std::byte* top) {
+  constexpr int kPoison = 0xDB;
+  constexpr size_t kOutermostFrames = 512;
+  if (AsanPoison(bottom, static_cast<size_t>(top - bottom))) return;
+  std::memset(top - kOutermostFrames, kPoison, kOutermostFrames);
+}
+
 StackPool::StackPool(size_t stack_size, StackPages pages)
     : stack_size_(RoundUpToPage(stack_size)),
       pages_(pages),
@@ -95,6 +102,8 @@ StackPool::~StackPool() {
   WEFT_CHECK(taken_ == 0);
   WEFT_CHECK(reserved_ == 0);
   for (const Slab& slab : slabs_) {
+    // What is mapped there next knows nothing of this.
+    AsanUnpoison(slab.address, slab.size);
     GuardedStacks::Remove(*slab.guarded);
     munmap(slab.address, slab.size);
   }

@@ -45,6 +45,12 @@ enum class StackPages {
   kFresh,  // every stack begins with untouched pages, so that use is measured
 };
 
+// Makes mistakes with what a flow that has ended has left on its stack, which
+// lies from `bottom` to `top`, show: the outermost frames are overwritten. What
+// lay below was mostly overwritten by the flow itself. With AddressSanitizer,
+// each use of the stack is an error until it has a new Context.
+void PoisonStack(std::byte* bottom, std::byte* top);
+
 class StackPool {
  public:
   // Each stack takes `stack_size` bytes of address space, guard included.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -18,6 +20,7 @@
 #include "weft/backends/sim/sim.h"
 #include "weft/backends/threaded/threaded.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/errno_marker.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
 #include "weft/sync/mutex.h"
@@ -101,6 +104,16 @@ TEST_F(PerturbTest, SeedDecidesTheOrderOnOneWorkerWithoutOperations) {
     orders.insert(order);
   }
   EXPECT_GT(orders.size(), 40u);
+}
+
+TEST_F(PerturbTest, ErrnoIsLostInAWait) {
+  const auto wait = [](Evented& io) {
+    errno = EAGAIN;
+    EXPECT_TRUE(Sleep(io, std::chrono::milliseconds(1)).ok());
+    return errno;
+  };
+  EXPECT_EQ(ResultOf(*Make(0), wait), EAGAIN);
+  EXPECT_EQ(ResultOf(*Make(1), wait), internal::kErrnoMarker);
 }
 
 TEST_F(PerturbTest, ZeroIsOff) {

@@ -221,23 +221,30 @@ class Audience {
     absl::StatusOr<TcpStream> stream = Join(io);
     if (!stream.ok()) return;
     FrameReader reader(*stream);
-    absl::StatusOr<Message> message = Next(io, reader);
-    if (!message.ok()) return;
-    EXPECT_EQ(message->kind, Kind::kWelcome);
-    uint64_t order = message->order;
+    const absl::StatusOr<uint64_t> first = AwaitWelcome(io, reader);
+    if (!first.ok()) return;
     joined_.CountDown(io);
-    for (;;) {
-      message = Next(io, reader);
-      if (!message.ok()) return;
-      if (message->kind == Kind::kEnd) break;
-      ASSERT_LE(order, ledger_.events.size()) << "is not logged yet";
-      EXPECT_EQ(*message, ledger_.events[order - 1]);
-      ++order;
-      ++received_.at(index);
+    ended_.at(index) = ReadToTheEnd(io, reader, *first, received_.at(index));
+  }
+
+  // The same for one that comes at any time, and may come too late.
+  void ReadLate(Sim& io) {
+    absl::StatusOr<TcpStream> stream = Join(io);
+    if (!stream.ok()) {
+      EXPECT_TRUE(absl::IsUnavailable(stream.status())) << stream.status();
+      ++late_.refused;
+      return;
     }
-    EXPECT_EQ(message->order, order - 1);
-    EXPECT_EQ(message->order, ledger_.events.size());
-    ended_.at(index) = true;
+    FrameReader reader(*stream);
+    const absl::StatusOr<uint64_t> first = AwaitWelcome(io, reader);
+    if (!first.ok()) {
+      ++late_.refused;
+      return;
+    }
+    ++(*first == 1 ? late_.early : late_.welcome);
+    uint64_t received = 0;
+    EXPECT_TRUE(ReadToTheEnd(io, reader, *first, received));
+    EXPECT_EQ(*first + received, ledger_.events.size() + 1);
   }
 
   // Breaks the connection after a few events.
@@ -276,7 +283,42 @@ class Audience {
   uint64_t received(size_t index) const { return received_.at(index); }
   bool was_cut() const { return cut_; }
 
+  // How those fared that came late.
+  struct Late {
+    uint64_t early = 0;    // before the first event
+    uint64_t welcome = 0;  // after some
+    uint64_t refused = 0;  // after the end
+  };
+  const Late& late() const { return late_; }
+
  private:
+  // The number of the first event that is to come.
+  static absl::StatusOr<uint64_t> AwaitWelcome(Sim& io, FrameReader& reader) {
+    const absl::StatusOr<Message> message = Next(io, reader);
+    if (!message.ok()) return message.status();
+    EXPECT_EQ(message->kind, Kind::kWelcome);
+    return message->order;
+  }
+
+  // True if the end came, after all that the log has from `order` on.
+  bool ReadToTheEnd(Sim& io, FrameReader& reader, uint64_t order,
+                    uint64_t& received) {
+    for (;; ++order, ++received) {
+      const absl::StatusOr<Message> message = Next(io, reader);
+      if (!message.ok()) return false;
+      if (message->kind == Kind::kEnd) {
+        EXPECT_EQ(message->order, order - 1);
+        EXPECT_EQ(message->order, ledger_.events.size());
+        return true;
+      }
+      if (order > ledger_.events.size()) {
+        ADD_FAILURE() << "is not logged yet";
+        return false;
+      }
+      EXPECT_EQ(*message, ledger_.events[order - 1]);
+    }
+  }
+
   absl::StatusOr<TcpStream> Join(Sim& io) {
     return TcpStream::Connect(io, relay_);
   }
@@ -287,6 +329,7 @@ class Audience {
   std::array<bool, kHealthy> ended_ = {};
   std::array<uint64_t, kHealthy> received_ = {};
   bool cut_ = false;
+  Late late_;
 };
 
 // The relay, its upstreams and its subscribers, each on a host of its own.
@@ -370,6 +413,15 @@ class Stage {
   }
 
   void StopRelay() { relay_->Stop(); }
+
+  // Lets one more subscriber join after up to `most`; before Close.
+  void JoinWithin(Sim& io, weft::Duration most) {
+    const OnHost on(io, reader_host_);
+    readers_.Spawn({.name = "late"}, [this, most](Sim& own) {
+      Pause(own, most);
+      audience_->ReadLate(own);
+    });
+  }
 
   // After Close.
   weft::MonotonicTime over_at() const { return over_at_; }
@@ -480,6 +532,24 @@ void StopAnyTime(Sim& io) {
             Audience::kHealthy + 2);
 }
 
+// Subscribers come while events flow, while the relay ends and afterwards.
+Audience::Late JoinLate(Sim& io) {
+  constexpr int kLate = 3;
+  Stage stage(io);
+  if (!stage.Open(io)) {
+    ADD_FAILURE() << "does not open";
+    return {};
+  }
+  for (int i = 0; i < kLate; ++i) stage.JoinWithin(io, 1s);
+  EXPECT_TRUE(stage.AwaitEnd(io, 1min));
+  const absl::Status status = stage.Close(io);
+  EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(stage.ledger().events.size(), kAllEvents);
+  const Audience::Late& late = stage.audience().late();
+  EXPECT_EQ(late.early + late.welcome + late.refused, kLate);
+  return late;
+}
+
 // What a subscriber gets is right, if it gets anything, and what is
 // acknowledged is logged: Audience and Sources check that.
 void BearFaults(Sim& io, bool only_operations) {
@@ -518,6 +588,20 @@ TEST(RelaySim, EveryHealthySubscriberGetsEveryEventOnceAndInOrder) {
 
 TEST(RelaySim, StopIsBoundedAndDeliversWhatIsLogged) {
   Explore(500, {}, StopAnyTime);
+}
+
+TEST(RelaySim, SubscriberThatJoinsLateGetsAllFromThereOn) {
+  Audience::Late all;
+  Explore(300, {}, [&](Sim& io) {
+    const Audience::Late late = JoinLate(io);
+    all.early += late.early;
+    all.welcome += late.welcome;
+    all.refused += late.refused;
+  });
+  // All of it was tried.
+  EXPECT_GT(all.early, 0u);
+  EXPECT_GT(all.welcome, 0u);
+  EXPECT_GT(all.refused, 0u);
 }
 
 TEST(RelaySim, FailedCallsCostConnectionsAndNoEvents) {

@@ -1,15 +1,20 @@
 // A crash by a signal says how to run its schedule again, and then ends the
 // program as it would have done.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <functional>
+#include <mutex>
 #include <string>
+#include <thread>
 
 #include "weft/backends/sim/explore.h"
+#include "weft/backends/sim/internal/blocked_watch.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/tests/sim/abandoned.h"
@@ -148,6 +153,36 @@ TEST(CrashReporterTest, HandlersAreThoseOfBeforeAfterwards) {
   EXPECT_EQ(before.sa_flags, after.sa_flags);
   EXPECT_EQ(stack_before.ss_sp, stack_after.ss_sp);
   EXPECT_EQ(stack_before.ss_flags, stack_after.ss_flags);
+}
+
+TEST(BlockedTest, TaskThatBlocksTheThreadIsNamed) {
+  const auto body = [](Sim& io) {
+    std::mutex mutex;
+    const auto use = [&] {
+      const std::lock_guard lock(mutex);
+      io.Yield();
+    };
+    auto first = Async(io, {.name = "first"}, use);
+    auto second = Async(io, {.name = "second"}, use);
+    first.Await(io);
+    second.Await(io);
+  };
+  const Ended ended = RunInChild([&] {
+    FindFailure({.blocked_limit = std::chrono::milliseconds(100)}, body);
+  });
+  EXPECT_EQ(ended.signal, SIGABRT);
+  EXPECT_THAT(ended.output,
+              ::testing::ContainsRegex(
+                  "weft: sim: a task has blocked the thread for 100ms.*\n"
+                  "weft: sim: SIGABRT in task [12] '(first|second)' at step"));
+  EXPECT_NE(ended.token(), "");
+}
+
+TEST(BlockedTest, ThreadThatSleepsAgainAndAgainIsNotBlocked) {
+  const BlockedWatch watch(std::chrono::milliseconds(20));
+  for (int i = 0; i < 20; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
 }
 
 }  // namespace

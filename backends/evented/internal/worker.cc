@@ -13,6 +13,8 @@
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/errno_marker.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
@@ -432,6 +434,8 @@ int64_t Worker::Perform(const Operation& operation) {
     if (!park.completed()) {
       ParkFiber(park, {.what = Name(operation),
                        .descriptor = DescriptorOf(operation)});
+    } else {
+      PerturbWait();
     }
     const int64_t result = park.result();
     if (result == -EAGAIN) {
@@ -501,6 +505,12 @@ void Worker::Yield() {
   SwitchAway(fiber);
 }
 
+void Worker::Perturb() {
+  if (perturbation_->YieldsBeforePark()) Yield();
+  // It is the fiber's own, so this is what it finds after a wait.
+  errno = kErrnoMarker;
+}
+
 void Worker::ParkFiber(Park& park, WaitDescription what) {
   // Spans of time repeat, so most deadlines come last: there the tree needs no
   // search.
@@ -527,7 +537,9 @@ void Worker::FiberMain(void* argument) {
   Worker& worker = fiber.worker;
   worker.ReclaimEnded();
   Task& task = fiber.task;
+  const BirthProcess birth_process;
   task.Execute();
+  birth_process.Require("the end of a task");
   WEFT_CHECK(&worker.running() == &fiber);
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;

@@ -132,13 +132,13 @@ class Worker {
   void SwitchAway(Fiber& fiber);
   // Picks who runs next and makes it the running one.
   [[gnu::always_inline]] Context& NextContext();
-  // Before a fiber waits: lets others run first where the perturbation says so.
+  // Where a fiber waits, or could have: with a perturbation, others may run
+  // first, and errno is lost.
   void PerturbWait() {
-    if (perturbation_ != nullptr && perturbation_->YieldsBeforePark())
-        [[unlikely]] {
-      Yield();
-    }
+    if (perturbation_ != nullptr) [[unlikely]]
+      Perturb();
   }
+  void Perturb();
   // False if every fiber here waits for something.
   bool HasReady() const {
     return !ready_.empty() ||

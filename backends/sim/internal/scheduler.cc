@@ -3,13 +3,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/backends/sim/internal/task_tree.h"
-#include "weft/backends/sim/internal/wait_circle.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/errno_marker.h"
 #include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/internal/task_record.h"
@@ -64,6 +65,9 @@ void Scheduler::Reset(const Plan& plan) {
   trace_ = plan.trace;
   faults_ = plan.faults;
   if (trace_ != nullptr) trace_->Clear();
+  switch_faults_ = plan.switch_faults;
+  late_results_ = internal::Rng(internal::DeriveSeed(plan.seed, 4));
+  error_ = switch_faults_.errno_marker ? &errno : nullptr;
   survive_checks_ = plan.survive_checks;
   random_ = internal::Rng(internal::DeriveSeed(plan.seed, 1));
   fair_ = internal::Rng(internal::DeriveSeed(plan.seed, 2));
@@ -229,8 +233,10 @@ void Scheduler::EndFiber(Fiber& fiber) {
 
 void Scheduler::ReclaimFiber() {
   const internal::Stack stack = ended_->stack;
+  auto* const end = reinterpret_cast<std::byte*>(ended_);
   ended_->~Fiber();
   ended_ = nullptr;
+  if (switch_faults_.poison_stacks) internal::PoisonStack(stack.bottom, end);
   stacks_->Give(stack);
 }
 
@@ -281,6 +287,13 @@ void Scheduler::Reach(PointKind kind, const void* object) {
   if (runnable_.size() > 1) SwitchTo(Choose(kind, runnable_));
 }
 
+void Scheduler::ReachAfterOperation() {
+  constexpr uint32_t kOneOf = 4;
+  if (switch_faults_.late_results && late_results_.Below(kOneOf) == 0) {
+    Reach(PointKind::kOperation, nullptr);
+  }
+}
+
 Fiber& Scheduler::Choose(PointKind kind,
                          const std::vector<uint32_t>& candidates) {
   const auto count = static_cast<uint32_t>(candidates.size());
@@ -319,6 +332,7 @@ void Scheduler::SwitchTo(Fiber& next) {
   if (&next == &self) return;
   SetRunning(&next);
   self.context.SwitchTo(next.context);
+  if (error_ != nullptr) *error_ = internal::kErrnoMarker;
   ReclaimEnded();
 }
 
@@ -535,45 +549,6 @@ void Scheduler::CheckFailed(std::string_view line) {
   if (survive_checks_) Abandon(FailureKind::kCheck, line);
 }
 
-bool Scheduler::BeginWait(const internal::Awaited& awaited) {
-  Fiber& self = *running_;
-  if (self.awaited != nullptr) return false;
-  self.awaited = &awaited;
-  self.awaited_step = steps_;
-  if (awaited.by == internal::Awaited::By::kItsTasks) ++joins_;
-  return true;
-}
-
-void Scheduler::EndWait() {
-  Fiber& self = *running_;
-  if (self.awaited->by == internal::Awaited::By::kItsTasks) --joins_;
-  self.awaited = nullptr;
-}
-
-void Scheduler::Acquired(const internal::Held& held) {
-  const Holding holding{.held = held, .task = running_->number, .step = steps_};
-  ownership_.Add(holding);
-  if (holding.is_lock()) ++running_->locks;
-}
-
-void Scheduler::Releasing(const void* object, uint32_t count) {
-  if (ownership_.Remove(running_->number, object, count)) --running_->locks;
-}
-
-void Scheduler::Notified(const void* object, const Task* woken) {
-  if (trace_ == nullptr) return;
-  Notice& notice = notices_[object];
-  notice = {.step = steps_, .by = running_->number, .woken = std::nullopt};
-  if (woken != nullptr) {
-    notice.woken = static_cast<const Fiber*>(woken->runner)->number;
-  }
-}
-
-const Notice* Scheduler::NoticeOf(const void* object) const {
-  const auto found = notices_.find(object);
-  return found == notices_.end() ? nullptr : &found->second;
-}
-
 // --- Failures --------------------------------------------------------------
 
 void Scheduler::Fail(FailureKind kind, std::string_view text) {
@@ -590,43 +565,6 @@ void Scheduler::Abandon(FailureKind kind, std::string_view text) {
   SetRunning(nullptr);
   left.SwitchTo(*main_);
   internal::Bug("an abandoned schedule stays abandoned", __FILE__, __LINE__);
-}
-
-void Scheduler::AbandonIdle() {
-  Abandon(FailureKind::kDeadlock,
-          absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
-                       " wait, and nothing can ever wake one"));
-}
-
-void Scheduler::CheckCircle(const Fiber& fiber) {
-  using By = internal::Awaited::By;
-  if (fiber.awaited == nullptr || fiber.awaited->by == By::kAnybody) return;
-  // Nobody can wait for a task that holds no lock, but for its end.
-  if (fiber.awaited->by == By::kItsTasks && fiber.locks == 0 && joins_ < 2) {
-    return;
-  }
-  const std::vector<uint32_t> circle = FindCircle(*this, fiber);
-  if (!circle.empty()) AbandonCircle(circle);
-}
-
-void Scheduler::CheckKeptLocks(uint32_t ended) {
-  for (const Fiber* fiber : fibers_) {
-    if (fiber != nullptr && WaitsForLockOf(*this, *fiber, ended)) {
-      AbandonCircle({fiber->number, ended});
-    }
-  }
-}
-
-void Scheduler::AbandonCircle(const std::vector<uint32_t>& circle) {
-  std::string text;
-  if (runnable_.empty() && NextTime() == kNever) {
-    text = absl::StrCat("deadlock: ", alive_, alive_ == 1 ? " task" : " tasks",
-                        " wait, and nothing can ever wake one");
-  } else {
-    text = "partial deadlock: these wait for ever, while others could go on";
-  }
-  absl::StrAppend(&text, "\n", DescribeCircle(*this, circle));
-  Abandon(FailureKind::kDeadlock, text);
 }
 
 }  // namespace weft::sim

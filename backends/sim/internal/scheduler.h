@@ -38,6 +38,7 @@
 #include "weft/backends/sim/internal/trace.h"
 #include "weft/backends/sim/internal/world.h"
 #include "weft/backends/sim/strategy.h"
+#include "weft/backends/sim/switch_faults.h"
 #include "weft/runtime/fiber/stack_pools.h"
 #include "weft/runtime/internal/crash_handlers.h"
 #include "weft/runtime/internal/current.h"
@@ -64,6 +65,8 @@ struct Plan {
   Trace* trace = nullptr;
   // Makes faults, if given; it has begun.
   FaultInjector* faults = nullptr;
+  SwitchFaultOptions switch_faults = {
+      .errno_marker = false, .late_results = false, .poison_stacks = false};
   // A failed check of weft is a failure of the schedule; otherwise it ends the
   // program, as on other backends.
   bool survive_checks = false;
@@ -101,6 +104,9 @@ class Scheduler final : public internal::Explorer {
 
   // A scheduling point: others may run before this returns.
   void Reach(PointKind kind, const void* object);
+
+  // After an operation: a scheduling point, or not.
+  void ReachAfterOperation();
 
   absl::Status Start(Task& task);
   void Interrupt(Task& task);
@@ -241,6 +247,9 @@ class Scheduler final : public internal::Explorer {
   uint64_t seed_ = 0;
   Trace* trace_ = nullptr;
   FaultInjector* faults_ = nullptr;
+  SwitchFaultOptions switch_faults_;
+  internal::Rng late_results_{0};  // which operations have one
+  int* error_ = nullptr;           // errno, if it is to be marked
   bool survive_checks_ = false;
   internal::Rng random_{0};  // what the tasks ask for
   internal::Rng fair_{0};    // who runs once the schedule is fair

@@ -69,6 +69,18 @@ inline void AsanUnpoison([[maybe_unused]] const void* begin,
 #endif
 }
 
+// Makes each use of a range an error until it is unpoisoned; false where there
+// is no AddressSanitizer.
+inline bool AsanPoison([[maybe_unused]] const void* begin,
+                       [[maybe_unused]] size_t size) {
+#if defined(WEFT_ASAN)
+  __asan_poison_memory_region(begin, size);
+  return true;
+#else
+  return false;
+#endif
+}
+
 inline void* TsanCreateFiber() {
 #if defined(WEFT_TSAN)
   return __tsan_create_fiber(0);
@@ -114,6 +126,15 @@ inline bool RunsOnValgrind() {
   return RUNNING_ON_VALGRIND != 0;
 #else
   return false;
+#endif
+}
+
+// Tells of memory that the kernel has filled in a way that Valgrind does not
+// know.
+inline void ValgrindFilled([[maybe_unused]] const void* begin,
+                           [[maybe_unused]] size_t size) {
+#if defined(WEFT_VALGRIND)
+  VALGRIND_MAKE_MEM_DEFINED(begin, size);
 #endif
 }
 

@@ -1,0 +1,81 @@
+#include "weft/backends/sim/internal/blocked_watch.h"
+
+#include <unistd.h>
+
+#include <csignal>
+#include <fstream>
+#include <optional>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+
+namespace weft::sim {
+namespace {
+
+// Of the limit, looks are this part apart. A program that was stopped for a
+// while is looked at no more often for that.
+constexpr int kLooks = 10;
+
+// How often the thread has stopped to run, if it sleeps now.
+std::optional<std::string> SwitchesOfSleeper(pid_t thread) {
+  // proc(5): "State:", "voluntary_ctxt_switches:" ...
+  std::ifstream status(absl::StrCat("/proc/self/task/", thread, "/status"));
+  std::string switches;
+  bool sleeps = false;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("State:")) {
+      sleeps = line.find("S (") != std::string::npos;
+    }
+    if (line.find("ctxt_switches:") != std::string::npos) switches += line;
+  }
+  if (!sleeps || switches.empty()) return std::nullopt;
+  return switches;
+}
+
+}  // namespace
+
+BlockedWatch::BlockedWatch(Duration limit)
+    : limit_(limit), thread_(pthread_self()), thread_id_(gettid()) {
+  if (limit_ > Duration(0)) watcher_ = std::thread([this] { Watch(); });
+}
+
+BlockedWatch::~BlockedWatch() {
+  {
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+  }
+  ending_.notify_one();
+  if (watcher_.joinable()) watcher_.join();
+}
+
+bool BlockedWatch::WaitForNextLook() {
+  std::unique_lock lock(mutex_);
+  return !ending_.wait_for(lock, limit_ / kLooks, [this] { return ended_; });
+}
+
+void BlockedWatch::Watch() {
+  // Signals that were sent to the process are for its other threads.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  std::optional<std::string> seen;
+  int looks = 0;
+  while (WaitForNextLook()) {
+    std::optional<std::string> now = SwitchesOfSleeper(thread_id_);
+    looks = now.has_value() && now == seen ? looks + 1 : 0;
+    seen = std::move(now);
+    if (looks < kLooks) continue;
+    const std::string text = absl::StrCat(
+        "weft: sim: a task has blocked the thread for ",
+        absl::FormatDuration(absl::FromChrono(limit_)),
+        ", and with it all tasks: it waits by means that are not weft's, such "
+        "as a std::mutex that another task holds across a wait\n");
+    [[maybe_unused]] const ssize_t written =
+        write(STDERR_FILENO, text.data(), text.size());
+    pthread_kill(thread_, SIGABRT);
+    return;
+  }
+}
+
+}  // namespace weft::sim
