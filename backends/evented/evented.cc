@@ -25,6 +25,7 @@ using internal::Worker;
 
 constexpr uint32_t kDefaultRingEntries = 512;
 constexpr uint32_t kMostWorkers = 256;
+constexpr Duration kDefaultWatchdog = std::chrono::seconds(1);
 
 // The processors that the affinity of this process allows.
 uint32_t AllowedProcessors() {
@@ -78,7 +79,9 @@ Evented::Evented(const Options& options)
                   std::numeric_limits<uint32_t>::max()),
               .report_overflow = options.report_overflow.value_or(false),
               .measure_stacks = options.measure_stacks.value_or(false),
-              .perturb_seed = options.perturb_seed.value_or(0)})) {}
+              .perturb_seed = options.perturb_seed.value_or(0),
+              .watchdog = options.watchdog.value_or(kDefaultWatchdog),
+              .dump_signal = options.dump_signal.value_or(0)})) {}
 
 Evented::~Evented() {
   RefuseOnWorker("~Evented");
@@ -157,6 +160,12 @@ MonotonicTime Evented::Now() const { return internal::KernelMonotonicNow(); }
 WallTime Evented::WallNow() const { return internal::KernelWallNow(); }
 
 uint64_t Evented::Random() { return internal::RandomBits(); }
+
+void Evented::Inspect(
+    const std::shared_ptr<internal::TaskInspection>& inspection) {
+  birth_process_.Require("DumpTasks");
+  group_->Inspect(inspection);
+}
 
 Description Evented::Describe() const {
   return {.backend = "evented",

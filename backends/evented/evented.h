@@ -75,6 +75,8 @@ class Evented final : public Io {
   WallTime WallNow() const override;
   uint64_t Random() override;
   Description Describe() const override;
+  void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& inspection) override;
 
  private:
   explicit Evented(const Options& options);

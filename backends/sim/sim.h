@@ -114,6 +114,8 @@ class Sim final : public Io {
   WallTime WallNow() const override;
   uint64_t Random() override;
   Description Describe() const override;
+  void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& inspection) override;
 
   // For Explore.
   sim::Scheduler& scheduler() { return *scheduler_; }

@@ -25,6 +25,7 @@
 namespace weft {
 namespace internal {
 class ThreadPool;
+class Watcher;
 }  // namespace internal
 
 class Threaded final : public Io {
@@ -70,6 +71,8 @@ class Threaded final : public Io {
   WallTime WallNow() const override;
   uint64_t Random() override;
   Description Describe() const override;
+  void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& inspection) override;
 
  private:
   explicit Threaded(const Options& options);
@@ -81,6 +84,9 @@ class Threaded final : public Io {
 
   const internal::BirthProcess birth_process_;
   std::unique_ptr<internal::ThreadPool> pool_;
+  // Ends before the pool.
+  std::unique_ptr<internal::Watcher> watcher_;
+  const int dump_signal_;  // 0: none
 };
 
 }  // namespace weft
