@@ -3,12 +3,13 @@
 #include <benchmark/benchmark.h>
 
 #include <boost/context/detail/fcontext.hpp>
+#include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include "weft/backends/evented/evented.h"
+#include "weft/runtime/fiber/context.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/channel.h"
@@ -35,6 +36,62 @@ void BareJump(benchmark::State& state) {
   state.SetItemsProcessed(2 * state.iterations());
 }
 BENCHMARK(BareJump);
+
+// A flow of control of which a switch keeps its registers and nothing else; the
+// rest is as in weft's Context.
+struct RegistersOnly {
+  static context::transfer_t Land(context::transfer_t transfer) {
+    return transfer;
+  }
+  static void Start(context::transfer_t transfer) {
+    auto& from = *static_cast<RegistersOnly*>(transfer.data);
+    from.stopped_at = transfer.fctx;
+    RegistersOnly& self = *from.target;
+    self.started = true;
+    for (;;) self.SwitchTo(from);
+  }
+  void SwitchTo(RegistersOnly& to) {
+    target = &to;
+    const context::transfer_t transfer =
+        to.started ? context::ontop_fcontext(to.stopped_at, this, &Land)
+                   : context::jump_fcontext(to.stopped_at, this);
+    static_cast<RegistersOnly*>(transfer.data)->stopped_at = transfer.fctx;
+  }
+
+  context::fcontext_t stopped_at = nullptr;
+  bool started = false;
+  RegistersOnly* target = nullptr;
+};
+
+void SwitchRegistersOnly(benchmark::State& state) {
+  std::vector<char> stack(64 * 1024);
+  RegistersOnly thread{.started = true};
+  RegistersOnly other{
+      .stopped_at = context::make_fcontext(
+          stack.data() + stack.size(), stack.size(), &RegistersOnly::Start)};
+  for (auto _ : state) thread.SwitchTo(other);
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(SwitchRegistersOnly)->Name("RegistersOnly");
+
+// The limit is the one before: what errno, the state of exceptions and the
+// hooks of sanitizers add. Without the scheduler.
+void ContextSwitch(benchmark::State& state) {
+  using weft::internal::Context;
+  struct Flows {
+    Context thread;
+    std::vector<std::byte> stack = std::vector<std::byte>(64 * 1024);
+    Context other{stack.data(), stack.size(),
+                  [](void* argument) {
+                    auto& flows = *static_cast<Flows*>(argument);
+                    for (;;) flows.other.SwitchTo(flows.thread);
+                  },
+                  this};
+  } flows;
+  for (auto _ : state) flows.thread.SwitchTo(flows.other);
+  state.SetItemsProcessed(2 * state.iterations());
+}
+BENCHMARK(ContextSwitch);
 
 // Runs a benchmark body as a task of an Evented with one worker, so that the
 // CPU time Google Benchmark sees is that of the worker.

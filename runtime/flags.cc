@@ -20,6 +20,10 @@ ABSL_FLAG(std::string, weft_measure_stacks, "",
           "on or off: note how much of their stacks tasks use");
 ABSL_FLAG(std::string, weft_perturb_seed, "",
           "shake the order of fibers from this seed");
+ABSL_FLAG(std::string, weft_watchdog, "",
+          "how long a worker may go without a switch; 0: for ever");
+ABSL_FLAG(std::string, weft_dump_signal, "",
+          "the signal at which all tasks are listed, such as USR1");
 
 namespace weft {
 
@@ -36,6 +40,8 @@ Options OptionsFromFlags() {
       {"report_overflow", &FLAGS_weft_report_overflow},
       {"measure_stacks", &FLAGS_weft_measure_stacks},
       {"perturb_seed", &FLAGS_weft_perturb_seed},
+      {"watchdog", &FLAGS_weft_watchdog},
+      {"dump_signal", &FLAGS_weft_dump_signal},
   };
   for (const auto& [name, flag] : flags) {
     const std::string value = absl::GetFlag(*flag);

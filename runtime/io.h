@@ -22,6 +22,7 @@
 #include <atomic>
 #include <concepts>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <type_traits>
 
@@ -31,6 +32,10 @@
 #include "weft/runtime/task.h"
 
 namespace weft {
+
+namespace internal {
+class TaskInspection;
+}  // namespace internal
 
 // Why FutexWait returned. Exactly one cause is reported, and a wake that was
 // counted by FutexWake is always reported as kWoken.
@@ -112,6 +117,13 @@ class Io {
   virtual uint64_t Random() = 0;
 
   virtual Description Describe() const = 0;
+
+  // Reports to the inspection what is known of the tasks of this instance:
+  // which run and, as far as possible, the backtraces of all. Those that are
+  // left out are still seen as far as their records tell. task_dump.h says
+  // which threads may call and for how long it blocks.
+  virtual void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& /*inspection*/) {}
 
  protected:
   Io() = default;

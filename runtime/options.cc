@@ -1,5 +1,7 @@
 #include "weft/runtime/options.h"
 
+#include <signal.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <bit>
@@ -103,6 +105,49 @@ absl::Status CheckRange(const char* name,
                    absl::FormatDuration(absl::FromChrono(kLongestDuration))));
 }
 
+constexpr Duration kLeastWatchdog = std::chrono::milliseconds(10);
+
+// Those that a handler may be installed for.
+bool IsForDumps(int signal) {
+  switch (signal) {
+    case SIGKILL:
+    case SIGSTOP:
+    case SIGABRT:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGSEGV:
+    case SIGSYS:
+    case SIGTRAP:
+      return false;
+    default:
+      // Between SIGSYS and SIGRTMIN are those of the C library.
+      return (signal >= 1 && signal < SIGSYS) ||
+             (signal >= SIGRTMIN && signal <= SIGRTMAX);
+  }
+}
+
+constexpr char kDumpSignals[] =
+    "a signal that may have a handler, such as USR1";
+
+absl::Status SetSignal(std::string_view name, std::string_view value,
+                       std::optional<int>& target) {
+  int number = 0;
+  if (absl::SimpleAtoi(View(value), &number)) {
+    target = number;
+    return absl::OkStatus();
+  }
+  const std::string_view abbreviated =
+      value.substr(value.starts_with("SIG") ? 3 : 0);
+  for (int signal = 1; signal <= SIGSYS; ++signal) {
+    const char* const known = sigabbrev_np(signal);
+    if (known == nullptr || abbreviated != known) continue;
+    target = signal;
+    return absl::OkStatus();
+  }
+  return Impossible(name, value, kDumpSignals);
+}
+
 constexpr char kPrefix[] = "WEFT_";
 // Variables that are not options of a backend: those of tests, and those of
 // explorations (backends/sim/explore.h).
@@ -156,11 +201,13 @@ absl::Status Options::Set(std::string_view name, std::string_view value) {
   if (name == "measure_stacks")
     return SetChoice(name, value, kSwitch, measure_stacks);
   if (name == "perturb_seed") return SetNumber(name, value, perturb_seed);
+  if (name == "watchdog") return SetDuration(name, value, watchdog);
+  if (name == "dump_signal") return SetSignal(name, value, dump_signal);
   return absl::InvalidArgumentError(absl::StrCat(
       "there is no option '", View(name),
       "'; there are backend, driver, workers, stack_size, max_tasks, "
       "ring_entries, idle_thread_timeout, report_overflow, measure_stacks, "
-      "perturb_seed"));
+      "perturb_seed, watchdog, dump_signal"));
 }
 
 absl::Status Options::Validate() const {
@@ -171,6 +218,17 @@ absl::Status Options::Validate() const {
   status.Update(CheckRange<uint32_t>("max_tasks", max_tasks, 1, UINT32_MAX));
   status.Update(CheckRange<uint32_t>("ring_entries", ring_entries, 8, 32768));
   status.Update(CheckRange("idle_thread_timeout", idle_thread_timeout));
+  status.Update(CheckRange("watchdog", watchdog));
+  if (watchdog.has_value() && *watchdog != Duration(0) &&
+      *watchdog < kLeastWatchdog) {
+    status.Update(Impossible("watchdog",
+                             absl::FormatDuration(absl::FromChrono(*watchdog)),
+                             "0 or a duration from 10ms"));
+  }
+  if (dump_signal.has_value() && !IsForDumps(*dump_signal)) {
+    status.Update(
+        Impossible("dump_signal", absl::StrCat(*dump_signal), kDumpSignals));
+  }
   if (ring_entries.has_value() && !std::has_single_bit(*ring_entries)) {
     status.Update(Impossible("ring_entries", absl::StrCat(*ring_entries),
                              "a power of two"));

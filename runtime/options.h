@@ -73,6 +73,18 @@ struct Options {
   // off. Default: 0.
   std::optional<uint64_t> perturb_seed = std::nullopt;
 
+  // WEFT_WATCHDOG, Evented only: how long a worker may go without a switch
+  // before that is reported on standard error, once, with the name of the task
+  // that keeps it, such as `500ms`; at least 10 ms, and 0 is off. Default: 1 s.
+  std::optional<Duration> watchdog = std::nullopt;
+
+  // WEFT_DUMP_SIGNAL, Threaded and Evented: at this signal all tasks are
+  // written to standard error, with what they wait for and their backtraces;
+  // task_dump.h. As `USR1`, or its number; not a signal that cannot be handled
+  // or that stands for a fault. The process gets a handler for it, until the
+  // last instance that has this option ends. Default: none.
+  std::optional<int> dump_signal = std::nullopt;
+
   // The first error found while filling the options; Run and Create return
   // it.
   absl::Status error = absl::OkStatus();

@@ -26,6 +26,7 @@ Task::Task(Io& io, Task* parent, const SpawnOptions& options)
       where_(options.where),
       stack_size_(options.stack_size),
       id_(NextId()) {
+  record.task = this;
   record.id = id_;
   record.name = name_.data();
   record.name_size = name_.size();

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/backends/evented/internal/worker.h"
 #include "weft/backends/evented/internal/worker_group.h"
+#include "weft/runtime/fiber/shadow_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
@@ -24,6 +25,7 @@ using internal::Worker;
 
 constexpr uint32_t kDefaultRingEntries = 512;
 constexpr uint32_t kMostWorkers = 256;
+constexpr Duration kDefaultWatchdog = std::chrono::seconds(1);
 
 // The processors that the affinity of this process allows.
 uint32_t AllowedProcessors() {
@@ -57,6 +59,7 @@ absl::StatusOr<std::unique_ptr<Evented>> Evented::Create(
   if (options.measure_stacks.value_or(false)) {
     status.Update(internal::CheckStacksCanBeMeasured());
   }
+  status.Update(internal::CheckShadowStacks());
   if (!status.ok()) return status;
   std::unique_ptr<Evented> evented(new Evented(options));
   status = evented->group_->Start();
@@ -76,9 +79,15 @@ Evented::Evented(const Options& options)
                   std::numeric_limits<uint32_t>::max()),
               .report_overflow = options.report_overflow.value_or(false),
               .measure_stacks = options.measure_stacks.value_or(false),
-              .perturb_seed = options.perturb_seed.value_or(0)})) {}
+              .perturb_seed = options.perturb_seed.value_or(0),
+              .watchdog = options.watchdog.value_or(kDefaultWatchdog),
+              .dump_signal = options.dump_signal.value_or(0)})) {}
 
-Evented::~Evented() { RefuseOnWorker("~Evented"); }
+Evented::~Evented() {
+  RefuseOnWorker("~Evented");
+  // Its threads are not there to be joined.
+  if (birth_process_.IsParent()) internal::KeepInherited(std::move(group_));
+}
 
 void Evented::RefuseOnWorker(const char* call) {
   if (internal::current.worker_of == nullptr) return;
@@ -93,7 +102,8 @@ inline Worker& Evented::WorkerFor(const char* call) {
   return *Worker::OfThisThread();
 }
 
-void Evented::RefuseForeign(const char* call) {
+void Evented::RefuseForeign(const char* call) const {
+  birth_process_.Require(call);
   const internal::Current& current = internal::current;
   const bool on_worker = current.worker_of != nullptr;
   internal::Misuse(absl::StrCat(
@@ -109,9 +119,13 @@ int64_t Evented::Perform(const Operation& operation) {
   return WorkerFor(Name(operation)).Perform(operation);
 }
 
-absl::Status Evented::Start(Task& task) { return group_->StartTask(task); }
+absl::Status Evented::Start(Task& task) {
+  birth_process_.Require("starting a task");
+  return group_->StartTask(task);
+}
 
 void Evented::Interrupt(Task& task) {
+  birth_process_.Require("cancelling");
   // Partner of the store in Worker::StartTask. A task that has no worker yet
   // looks at its scopes when it first blocks.
   auto* worker =
@@ -133,6 +147,7 @@ WakeReason Evented::FutexWait(const std::atomic<uint32_t>& word,
 }
 
 uint32_t Evented::FutexWake(const std::atomic<uint32_t>& word, uint32_t count) {
+  birth_process_.Require("waking a task");
   return internal::ParkingLot::Wake(word, count);
 }
 
@@ -145,6 +160,12 @@ MonotonicTime Evented::Now() const { return internal::KernelMonotonicNow(); }
 WallTime Evented::WallNow() const { return internal::KernelWallNow(); }
 
 uint64_t Evented::Random() { return internal::RandomBits(); }
+
+void Evented::Inspect(
+    const std::shared_ptr<internal::TaskInspection>& inspection) {
+  birth_process_.Require("DumpTasks");
+  group_->Inspect(inspection);
+}
 
 Description Evented::Describe() const {
   return {.backend = "evented",

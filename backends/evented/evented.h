@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/backends/evented/internal/awaited_root_task.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/options.h"
 
@@ -35,12 +36,13 @@ class Evented final : public Io {
  public:
   // Starts the workers. INVALID_ARGUMENT for an option that is out of range or
   // does not apply; FAILED_PRECONDITION where the kernel refuses io_uring, with
-  // the reason; RESOURCE_EXHAUSTED for threads, descriptors or memory. All
-  // workers start or none.
+  // the reason, and on a thread with a shadow stack (CET); RESOURCE_EXHAUSTED
+  // for threads, descriptors or memory. All workers start or none.
   static absl::StatusOr<std::unique_ptr<Evented>> Create(
       const Options& options = {});
 
-  // Stops and joins the workers. All calls of Run must have returned.
+  // Stops and joins the workers. All calls of Run must have returned. In a
+  // child process that has inherited it, does nothing.
   ~Evented() override;
 
   // Calls `fn(io)` in a task and returns what it returns; what it throws is
@@ -73,16 +75,19 @@ class Evented final : public Io {
   WallTime WallNow() const override;
   uint64_t Random() override;
   Description Describe() const override;
+  void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& inspection) override;
 
  private:
   explicit Evented(const Options& options);
 
   static void RefuseOnWorker(const char* call);
-  [[noreturn]] static void RefuseForeign(const char* call);
+  [[noreturn]] void RefuseForeign(const char* call) const;
   // The worker of the task that calls; ends the program if there is none.
   internal::Worker& WorkerFor(const char* call);
 
-  const std::unique_ptr<internal::WorkerGroup> group_;
+  const internal::BirthProcess birth_process_;
+  std::unique_ptr<internal::WorkerGroup> group_;
 };
 
 }  // namespace weft

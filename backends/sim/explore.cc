@@ -85,8 +85,12 @@ class Exploration {
   bool RunsTheSameAgain(uint64_t seed);
   // Shrinks the schedule that has just failed, and reports it.
   void ReportFailure();
-  std::vector<Switch> ShrinkSwitches(std::vector<Switch> switches,
-                                     FailureKind kind, uint64_t seed);
+  // Takes away what it can of both.
+  void ShrinkBoth(std::vector<Fault>& faults, std::vector<Switch>& switches,
+                  FailureKind kind, uint64_t seed);
+  void GiveFaults(const std::vector<Fault>& faults) {
+    begin_faults_ = [this, faults](uint64_t) { injector_.BeginGiven(faults); };
+  }
   void FillResult(const Failure& failure, std::string_view strategy,
                   std::string_view note, const Trace* trace);
   std::string Summary() const;
@@ -161,9 +165,7 @@ ExploreResult Exploration::ExploreFaults() {
     const std::vector<Fault> faults = injector_.Places(options_.faults);
     size_t tried = 0;
     for (; tried < faults.size() && !enough(); ++tried) {
-      begin_faults_ = [this, fault = faults[tried]](uint64_t) {
-        injector_.BeginOne(fault);
-      };
+      GiveFaults({faults[tried]});
       if (run()) return std::move(result_);
     }
     result_.faults += tried;
@@ -237,6 +239,9 @@ void Exploration::ReportFailure() {
   const Failure first = *scheduler().failure();
   const uint64_t seed = scheduler().seed();
   const History history = scheduler().history();
+  // What was drawn is given from here on.
+  std::vector<Fault> faults = injector_.made();
+  if (faulty_) GiveFaults(faults);
   // Once more, to see how it went and whether it is the same again.
   Replay replay(history);
   Trace trace;
@@ -254,39 +259,47 @@ void Exploration::ReportFailure() {
         ", at step ", first.step, "\n", result_.failure->text);
     return;
   }
-  const uint64_t steps = scheduler().steps();
   std::string note;
-  if (options_.shrink && !replay.switches().empty()) {
-    std::vector<Switch> switches =
-        ShrinkSwitches(replay.switches(), first.kind, seed);
-    note = absl::StrCat("; shrunk from ", replay.switches().size(),
-                        " switches and ", steps, " steps to ", switches.size(),
-                        " and ");
-    Guided guided(std::move(switches));
+  std::vector<Switch> switches = replay.switches();
+  if (options_.shrink && !(switches.empty() && faults.empty())) {
+    const auto count = [&] {
+      return absl::StrCat(
+          faulty_ ? absl::StrCat(faults.size(), " faults, ") : "",
+          switches.size(), " switches and ", scheduler().steps(), " steps");
+    };
+    note = absl::StrCat("; shrunk from ", count());
+    ShrinkBoth(faults, switches, first.kind, seed);
+    Guided guided(switches);
     Run(guided, seed, &trace);
-    absl::StrAppend(&note, scheduler().steps());
+    absl::StrAppend(&note, " to ", count());
   }
   const Failure last = *scheduler().failure();
   FillResult(last, options_.strategy, note, &trace);
 }
 
-std::vector<Switch> Exploration::ShrinkSwitches(std::vector<Switch> switches,
-                                                FailureKind kind,
-                                                uint64_t seed) {
+void Exploration::ShrinkBoth(std::vector<Fault>& faults,
+                             std::vector<Switch>& switches, FailureKind kind,
+                             uint64_t seed) {
   uint32_t failed = 0;
   uint64_t steps = 0;
-  return Shrink(std::move(switches), [&](const std::vector<Switch>& fewer) {
+  const auto attempt = [&](const std::vector<Switch>& with) {
     if (failed == kMostFailedAttempts || steps > kMostShrinkSteps) {
       return Attempt::kStop;
     }
-    Guided guided(fewer);
+    Guided guided(with);
     const bool fails = Run(guided, seed, nullptr);
     steps += scheduler().steps();
     if (!fails) return Attempt::kPasses;
     ++failed;
     return scheduler().failure()->kind == kind ? Attempt::kFails
                                                : Attempt::kPasses;
+  };
+  faults = Shrink(std::move(faults), [&](const std::vector<Fault>& fewer) {
+    if (faulty_) GiveFaults(fewer);
+    return attempt(switches);
   });
+  if (faulty_) GiveFaults(faults);
+  switches = Shrink(std::move(switches), attempt);
 }
 
 ExploreResult Exploration::ReplayToken(const Token& token) {

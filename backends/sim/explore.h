@@ -13,10 +13,10 @@
 //
 // **Failures** are named in failure.h. A crash by a signal ends the program as
 // it would without Sim, after a line with the token; all others end the
-// exploration. The schedule is then shrunk: as many switches as possible are
-// taken back, as long as it fails in the same way. After a deadlock, a
-// livelock or a failed check the tasks are left where they stand, and what
-// they hold is never freed.
+// exploration. The schedule is then shrunk: faults are dropped and as many
+// switches as possible are taken back, as long as it fails in the same way.
+// After a deadlock, a livelock or a failed check the tasks are left where they
+// stand, and what they hold is never freed.
 //
 // **Environment.** These override the options of every exploration:
 //   WEFT_REPLAY=<token>      runs the one schedule that the token describes

@@ -12,8 +12,10 @@
 #include "weft/backends/sim/failure.h"
 #include "weft/backends/sim/internal/network_core.h"
 #include "weft/backends/sim/internal/scheduler.h"
+#include "weft/backends/sim/internal/task_tree.h"
 #include "weft/backends/sim/network.h"
 #include "weft/backends/sim/strategy.h"
+#include "weft/runtime/fiber/shadow_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/stack_measure.h"
@@ -46,7 +48,9 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
         {"workers", options.workers.has_value()},
         {"ring_entries", options.ring_entries.has_value()},
         {"idle_thread_timeout", options.idle_thread_timeout.has_value()},
-        {"perturb_seed", options.perturb_seed.has_value()}}) {
+        {"perturb_seed", options.perturb_seed.has_value()},
+        {"watchdog", options.watchdog.has_value()},
+        {"dump_signal", options.dump_signal.has_value()}}) {
     if (!given) continue;
     status.Update(absl::InvalidArgumentError(
         absl::StrCat("option ", name, ": does not apply to the sim backend")));
@@ -54,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Sim>> Sim::Create(
   if (options.measure_stacks.value_or(false)) {
     status.Update(internal::CheckStacksCanBeMeasured());
   }
+  status.Update(internal::CheckShadowStacks());
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<sim::Strategy>> strategy =
       sim::MakeStrategy(sim_options.strategy);
@@ -187,6 +192,11 @@ WallTime Sim::WallNow() const {
 }
 
 uint64_t Sim::Random() { return scheduler_->Random(); }
+
+void Sim::Inspect(const std::shared_ptr<internal::TaskInspection>& inspection) {
+  Require("DumpTasks");
+  sim::InspectTasks(*scheduler_, *inspection);
+}
 
 Description Sim::Describe() const {
   return {.backend = "sim",

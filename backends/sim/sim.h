@@ -72,7 +72,8 @@ class Sim final : public Io {
   using Atomics = internal::ExploredAtomics;
 
   // INVALID_ARGUMENT for an option that is out of range or does not apply, and
-  // for a strategy there is not.
+  // for a strategy there is not. FAILED_PRECONDITION on a thread with a shadow
+  // stack (CET).
   static absl::StatusOr<std::unique_ptr<Sim>> Create(
       const Options& options = {}, const SimOptions& sim_options = {});
   ~Sim() override;
@@ -113,6 +114,8 @@ class Sim final : public Io {
   WallTime WallNow() const override;
   uint64_t Random() override;
   Description Describe() const override;
+  void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& inspection) override;
 
   // For Explore.
   sim::Scheduler& scheduler() { return *scheduler_; }

@@ -15,15 +15,20 @@
 #include <limits>
 #include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/threaded/internal/thread_pool.h"
 #include "weft/backends/threaded/internal/thread_record.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/dump_signal.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/random.h"
+#include "weft/runtime/internal/task_inspection.h"
 #include "weft/runtime/internal/task_record.h"
+#include "weft/runtime/internal/watcher.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -37,6 +42,9 @@ constexpr Duration kDefaultIdleTimeout = std::chrono::seconds(5);
 // write cannot be told not to block, a longer one could not be interrupted.
 constexpr size_t kMostPolledWrite = 4096;
 
+// What a task waits for whose word nobody knows.
+constexpr char kSleep[] = "sleep";
+
 // Stands for a thread that the backend did not start.
 class AttachedTask final : public Task {
  public:
@@ -47,7 +55,8 @@ class AttachedTask final : public Task {
     record_.SetTask(this);
     carrier.store(&record_, std::memory_order_seq_cst);
     record.thread.store(record_.thread_id(), std::memory_order_relaxed);
-    internal::TaskRegistry::Enter(record, &io, "threaded");
+    // Of an instance only while it is in Run.
+    internal::TaskRegistry::Enter(record, nullptr, "threaded");
   }
   ~AttachedTask() override {
     internal::TaskRegistry::Leave(record);
@@ -332,8 +341,13 @@ absl::StatusOr<std::unique_ptr<Threaded>> Threaded::Create(
   if (options.perturb_seed.has_value()) {
     status.Update(RefuseOption("perturb_seed"));
   }
+  if (options.watchdog.has_value()) status.Update(RefuseOption("watchdog"));
   if (!status.ok()) return status;
-  return std::unique_ptr<Threaded>(new Threaded(options));
+  std::unique_ptr<Threaded> threaded(new Threaded(options));
+  status = threaded->watcher_->Start(
+      {.dump_signal = options.dump_signal.value_or(0)});
+  if (!status.ok()) return status;
+  return threaded;
 }
 
 Threaded::Threaded(const Options& options)
@@ -345,20 +359,30 @@ Threaded::Threaded(const Options& options)
                   std::numeric_limits<uint32_t>::max()),
               .idle_timeout =
                   options.idle_thread_timeout.value_or(kDefaultIdleTimeout),
-              .report_overflow = options.report_overflow.value_or(false)})) {}
+              .report_overflow = options.report_overflow.value_or(false)})),
+      watcher_(std::make_unique<internal::Watcher>(*this)),
+      dump_signal_(options.dump_signal.value_or(0)) {}
 
-Threaded::~Threaded() = default;
+Threaded::~Threaded() {
+  // Its threads are not there to be waited for.
+  if (!birth_process_.IsParent()) return;
+  internal::KeepInherited(std::move(watcher_));
+  internal::KeepInherited(std::move(pool_));
+}
 
 absl::StatusOr<Io*> Threaded::BeginRoot() {
-  const Task& task = CurrentTask("Threaded::Run");
+  Task& task = CurrentTask("Threaded::Run");
   if (absl::Status status = pool_->CountTask(task.name()); !status.ok()) {
     return status;
   }
+  task.record.instance.store(this, std::memory_order_relaxed);
   return std::exchange(internal::current.io, this);
 }
 
 void Threaded::EndRoot(Io* before) {
   internal::current.io = before;
+  internal::current.task->record.instance.store(before,
+                                                std::memory_order_relaxed);
   pool_->UncountTask();
 }
 
@@ -378,7 +402,10 @@ int64_t Threaded::Perform(const Operation& operation) {
   return PerformNow(task, operation);
 }
 
-absl::Status Threaded::Start(Task& task) { return pool_->Start(task); }
+absl::Status Threaded::Start(Task& task) {
+  birth_process_.Require("starting a task");
+  return pool_->Start(task);
+}
 
 void Threaded::Interrupt(Task& task) {
   // Partner of the store of `carrier` when the task starts.
@@ -393,6 +420,7 @@ void Threaded::Yield() {
 }
 
 Task& Threaded::CurrentTask(const char* call) {
+  birth_process_.Require(call);
   internal::Current& current = internal::current;
   if (current.worker_of != nullptr) {
     internal::Misuse(absl::StrCat(
@@ -426,12 +454,12 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
   }
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) deadline = std::min(deadline, task.deadline());
-  const internal::RecordedWait note(task.record,
-                                    {.what = options.what,
-                                     .object = &word,
-                                     .task = options.task,
-                                     .since = internal::CoarseMonotonicNow(),
-                                     .deadline = deadline});
+  const internal::RecordedWait note(
+      task.record, {.what = options.what,
+                    .object = options.what == kSleep ? nullptr : &word,
+                    .task = options.task,
+                    .since = internal::CoarseMonotonicNow(),
+                    .deadline = deadline});
   for (;;) {
     // Read before the conditions: a signal that comes after them ends Wait.
     const uint32_t seen = record.signals();
@@ -454,17 +482,49 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
 
 uint32_t Threaded::FutexWake(const std::atomic<uint32_t>& word,
                              uint32_t count) {
+  birth_process_.Require("waking a task");
   return internal::ParkingLot::Wake(word, count);
 }
 
 absl::Status Threaded::SleepUntil(MonotonicTime when) {
+  const Task& task = CurrentTask("Sleep");
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
-  if (FutexWait(word, 0, {.deadline = when, .what = "sleep"}) ==
+  if (FutexWait(word, 0, {.deadline = when, .what = kSleep}) ==
       WakeReason::kInterrupted) {
-    return internal::InterruptionStatus(CurrentTask("Sleep").GiveUp(), "sleep");
+    return internal::InterruptionStatus(task.GiveUp(), "sleep");
   }
   return absl::OkStatus();
+}
+
+void Threaded::Inspect(
+    const std::shared_ptr<internal::TaskInspection>& inspection) {
+  birth_process_.Require("DumpTasks");
+  std::vector<internal::TaskSnapshot> tasks;
+  internal::TaskRegistry::ForEach([&](const internal::TaskRecord& record) {
+    if (record.instance.load(std::memory_order_relaxed) == this &&
+        record.thread.load(std::memory_order_relaxed) != 0) {
+      tasks.emplace_back(record);
+    }
+  });
+  for (internal::TaskSnapshot& task : tasks) {
+    if (task.thread == gettid()) {
+      task.runs = true;
+      internal::TakeBacktrace(task.backtrace);
+    } else if (dump_signal_ == 0) {
+      task.no_backtrace = "the option dump_signal is not set";
+    } else if (!internal::DumpSignal::TakeBacktraceOf(task.thread,
+                                                      task.backtrace)) {
+      task.no_backtrace = "its thread does not answer";
+    }
+  }
+  // The thread of a task that has ended may have answered for another.
+  absl::flat_hash_set<uint64_t> alive;
+  internal::TaskRegistry::ForEach(
+      [&](const internal::TaskRecord& record) { alive.insert(record.id); });
+  for (internal::TaskSnapshot& task : tasks) {
+    if (alive.contains(task.id)) inspection->Add(std::move(task));
+  }
 }
 
 MonotonicTime Threaded::Now() const { return internal::KernelMonotonicNow(); }

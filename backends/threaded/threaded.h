@@ -18,12 +18,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/runtime/internal/call.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/io.h"
 #include "weft/runtime/options.h"
 
 namespace weft {
 namespace internal {
 class ThreadPool;
+class Watcher;
 }  // namespace internal
 
 class Threaded final : public Io {
@@ -32,7 +34,8 @@ class Threaded final : public Io {
   static absl::StatusOr<std::unique_ptr<Threaded>> Create(
       const Options& options = {});
 
-  // Waits for the threads to end. All tasks must have ended.
+  // Waits for the threads to end. All tasks must have ended. In a child process
+  // that has inherited it, does nothing.
   ~Threaded() override;
 
   // Calls `fn(io)` as a task, on the calling thread, and returns what it
@@ -68,6 +71,8 @@ class Threaded final : public Io {
   WallTime WallNow() const override;
   uint64_t Random() override;
   Description Describe() const override;
+  void Inspect(
+      const std::shared_ptr<internal::TaskInspection>& inspection) override;
 
  private:
   explicit Threaded(const Options& options);
@@ -77,7 +82,11 @@ class Threaded final : public Io {
   absl::StatusOr<Io*> BeginRoot();
   void EndRoot(Io* before);
 
-  const std::unique_ptr<internal::ThreadPool> pool_;
+  const internal::BirthProcess birth_process_;
+  std::unique_ptr<internal::ThreadPool> pool_;
+  // Ends before the pool.
+  std::unique_ptr<internal::Watcher> watcher_;
+  const int dump_signal_;  // 0: none
 };
 
 }  // namespace weft

@@ -78,6 +78,8 @@ std::vector<Flag> WeftFlags(weft::Options& options) {
       {"ring_entries", "entries of a submission queue (evented)"},
       {"idle_thread_timeout", "how long a thread stays idle (threaded)"},
       {"perturb_seed", "shake the order of fibers from this seed (evented)"},
+      {"watchdog", "how long a worker may go without a switch (evented)"},
+      {"dump_signal", "the signal that has all tasks listed, such as USR1"},
   };
   std::vector<Flag> flags;
   for (const auto& [name, help] : names) {

@@ -57,11 +57,13 @@ class Context {
   [[noreturn]] void SwitchToForGood(Context& to);
 
   // Where the stack pointer of this flow is kept while it is stopped; null is
-  // kept there while it runs. Below it lie the registers, as Boost.Context
+  // kept there while it runs. The registers lie from there on, as Boost.Context
   // saves them.
   void* const* stopped_at() const { return &stopped_at_; }
 
  private:
+  friend class StoppedBacktrace;
+
   // Where the state lies that a switch saves. Looked up once per thread: its
   // contexts never leave it.
   struct ThreadState {

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <type_traits>
 
@@ -31,6 +32,10 @@ struct NativeAtomics {
   using Atomic = std::atomic<T>;
   // Guards a few instructions at a time; never held while a task parks.
   using Lock = std::mutex;
+  // The order in which to take several locks.
+  static bool Before(const Lock* a, const Lock* b) {
+    return std::less<>()(a, b);
+  }
 
   // Nobody wants to be told.
   struct WaitNote {
@@ -140,7 +145,9 @@ class ExploredAtomic {
 // A lock whose waiting is the explorer's: others run while it is held.
 class ABSL_LOCKABLE ExploredLock {
  public:
-  ExploredLock() = default;
+  ExploredLock()
+      : number_(current_explorer == nullptr ? 0
+                                            : current_explorer->NumberLock()) {}
   ExploredLock(const ExploredLock&) = delete;
   ExploredLock& operator=(const ExploredLock&) = delete;
 
@@ -165,12 +172,20 @@ class ABSL_LOCKABLE ExploredLock {
   // The task that holds it, while it is held; null outside of tasks.
   const Task* holder() const { return holder_; }
 
+  // As they were made. Addresses are not the same in every run; those that
+  // were made outside of the schedule have nothing better.
+  static bool Before(const ExploredLock* a, const ExploredLock* b) {
+    return a->number_ != b->number_ ? a->number_ < b->number_
+                                    : std::less<>()(a, b);
+  }
+
  private:
   void Take() {
     held_ = true;
     holder_ = current.task;
   }
 
+  const uint64_t number_;
   bool held_ = false;
   const Task* holder_ = nullptr;
 };
@@ -179,6 +194,9 @@ struct ExploredAtomics {
   template <class T>
   using Atomic = ExploredAtomic<T>;
   using Lock = ExploredLock;
+  static bool Before(const Lock* a, const Lock* b) {
+    return ExploredLock::Before(a, b);
+  }
   using WaitNote = internal::WaitNote;
 
   static void Acquired(const Held& held) {

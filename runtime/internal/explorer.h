@@ -57,6 +57,9 @@ class Explorer {
   // A task is about to cancel something, or to look at a flag that another
   // task sets: others may run now. Where NativeAtomics are used on purpose.
   virtual void CancelPoint() {}
+  // For a lock that is being made: greater than that of every lock before, and
+  // the same in every run of the same schedule.
+  virtual uint64_t NumberLock() { return 0; }
   // A check failed in the task that runs; `line` is what will be printed
   // before the program ends, if this returns.
   virtual void CheckFailed(std::string_view /*line*/) {}

@@ -17,7 +17,11 @@
 
 #include "weft/runtime/clock.h"
 
-namespace weft::internal {
+namespace weft {
+
+class Task;
+
+namespace internal {
 
 // What a task waits for.
 struct WaitDescription {
@@ -41,12 +45,23 @@ struct TaskRecord {
     wait_what.store(wait.what, kRelaxed);
   }
   void EndWait() { wait_what.store(nullptr, std::memory_order_relaxed); }
+  // The wait for `what`, which was read from wait_what.
+  WaitDescription Wait(const char* what) const {
+    constexpr auto kRelaxed = std::memory_order_relaxed;
+    return {.what = what,
+            .object = wait_object.load(kRelaxed),
+            .descriptor = wait_descriptor.load(kRelaxed),
+            .task = wait_task.load(kRelaxed),
+            .since = MonotonicTime(Duration(wait_since.load(kRelaxed))),
+            .deadline = MonotonicTime(Duration(wait_deadline.load(kRelaxed)))};
+  }
 
   // Links of the list; guarded by its lock.
   TaskRecord* next = nullptr;
   TaskRecord* previous = nullptr;
 
   // Constant while the record is listed.
+  Task* task = nullptr;  // of which it is a part
   uint64_t id = 0;
   uint64_t parent = 0;  // 0: none
   const char* name = nullptr;
@@ -129,6 +144,7 @@ class TaskRegistry {
   }
 };
 
-}  // namespace weft::internal
+}  // namespace internal
+}  // namespace weft
 
 #endif  // WEFT_RUNTIME_INTERNAL_TASK_RECORD_H_

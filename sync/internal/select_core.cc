@@ -10,14 +10,13 @@
 // only waits. Events and futures have no partner who could be lost; they may
 // become ready, and claim, at any time.
 //
-// **No deadlock.** Locks are taken in the order of their addresses, each once.
+// **No deadlock.** Locks are taken in one order, each once.
 // Nobody else holds two of them. The locks of events are taken inside, one at
 // a time, and nothing is locked under them.
 #include "weft/sync/internal/select_core.h"
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -42,7 +41,7 @@ class LockAll {
     }
     const auto first = locks_.begin();
     const auto last = first + static_cast<std::ptrdiff_t>(count_);
-    std::sort(first, last, std::less<>());
+    std::sort(first, last, CompiledAtomics::Before);
     count_ = static_cast<size_t>(std::unique(first, last) - first);
     for (size_t i = 0; i < count_; ++i) locks_[i]->lock();
   }

@@ -15,6 +15,7 @@
 #include "weft/backends/run.h"
 #include "weft/tests/conformance/backends.h"
 #include "weft/tests/conformance/limits.h"
+#include "weft/tests/switch/pretend_shadow_stack.h"
 
 namespace weft {
 namespace {
@@ -110,6 +111,22 @@ TEST_F(EventedRefusedTest, LackOfDescriptorsIsNamed) {
               }),
               ::testing::ExitedWithCode(0), "");
 }
+
+#if defined(__x86_64__)
+// S9
+TEST_F(EventedRefusedTest, ShadowStackIsNamed) {
+  EXPECT_EXIT(InChild([] {
+                switches::PretendShadowStack();
+                ExpectRefusal(
+                    2, StatusCode::kFailedPrecondition,
+                    "fibers: this thread has a shadow stack, which fibers "
+                    "cannot switch; start the program with "
+                    "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off or use the "
+                    "threaded backend");
+              }),
+              ::testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST_F(EventedRefusedTest, RunReturnsTheRefusal) {
   EXPECT_EXIT(

@@ -27,6 +27,8 @@ struct Bug {
   double published;
   void (*bug)(Sim&);
   void (*twin)(Sim&);
+  // So hard that it need not be found.
+  bool stretch = false;
 
   // How many schedules the default portfolio may need.
   double Budget() const {

@@ -4,7 +4,9 @@
 #include "weft/tests/bugs/account.h"
 #include "weft/tests/bugs/bluetooth.h"
 #include "weft/tests/bugs/bounded_buffer.h"
+#include "weft/tests/bugs/cancelled_select.h"
 #include "weft/tests/bugs/circular_buffer.h"
+#include "weft/tests/bugs/closed_under_reader.h"
 #include "weft/tests/bugs/closed_under_sender.h"
 #include "weft/tests/bugs/deadline_drops_part.h"
 #include "weft/tests/bugs/lazy_init.h"
@@ -16,6 +18,7 @@
 #include "weft/tests/bugs/queue.h"
 #include "weft/tests/bugs/reader_recursion.h"
 #include "weft/tests/bugs/reorder.h"
+#include "weft/tests/bugs/safe_stack.h"
 #include "weft/tests/bugs/select_loses_value.h"
 #include "weft/tests/bugs/spin_on_flag.h"
 #include "weft/tests/bugs/stack.h"
@@ -89,8 +92,12 @@ constexpr Bug kBugs[] = {
      ReaderRecursion<true>},
     {"closed_under_sender", "from the field", 0, ClosedUnderSender<false>,
      ClosedUnderSender<true>},
+    {"closed_under_reader", "from the field", 0, ClosedUnderReader<false>,
+     ClosedUnderReader<true>},
     {"select_loses_value", "from the field", 0, SelectLosesValue<false>,
      SelectLosesValue<true>},
+    {"cancelled_select", "from the field", 0, CancelledSelect<false>,
+     CancelledSelect<true>},
     {"swallowed_cancel", "from the field", 0, SwallowedCancel<false>,
      SwallowedCancel<true>},
     {"deadline_drops_part", "from the field", 0, DeadlineDropsPart<false>,
@@ -98,6 +105,7 @@ constexpr Bug kBugs[] = {
     {"timer_cleared", "from the field", 0, TimerCleared<false>,
      TimerCleared<true>},
     {"spin_on_flag", "from the field", 0, SpinOnFlag<false>, SpinOnFlag<true>},
+    {"safe_stack", "SafeStack", 0, SafeStack<false>, SafeStack<true>, true},
 };
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "weft/backends/run.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/stack_use.h"
 #include "weft/runtime/task_group.h"
@@ -224,8 +225,9 @@ size_t ResidentBytes() {
   return pages * static_cast<size_t>(sysconf(_SC_PAGESIZE));
 }
 
-// S19. A sanitizer keeps a shadow of the memory.
+// S19. A sanitizer keeps a shadow of the memory, and so does Valgrind.
 TYPED_TEST(StackUseTest, S19MemoryOfDeepStacksGoesBack) {
+  if (internal::RunsOnValgrind()) GTEST_SKIP() << "it keeps a shadow";
   using B = typename TypeParam::Io;
   constexpr int kTasks = 20;
   constexpr size_t kDeep = 4 * kMiB;

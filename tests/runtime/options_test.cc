@@ -1,6 +1,7 @@
 #include "weft/runtime/options.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -63,6 +64,8 @@ TEST_F(OptionsTest, DefaultsSetNothing) {
   EXPECT_FALSE(options.report_overflow.has_value());
   EXPECT_FALSE(options.measure_stacks.has_value());
   EXPECT_FALSE(options.perturb_seed.has_value());
+  EXPECT_FALSE(options.watchdog.has_value());
+  EXPECT_FALSE(options.dump_signal.has_value());
   EXPECT_TRUE(options.Validate().ok());
 }
 
@@ -96,6 +99,15 @@ TEST_F(OptionsTest, EveryOptionIsSetFromText) {
   EXPECT_EQ(options.measure_stacks, true);
   EXPECT_TRUE(options.Set("perturb_seed", "18446744073709551615").ok());
   EXPECT_EQ(options.perturb_seed, UINT64_MAX);
+  EXPECT_TRUE(options.Set("watchdog", "0").ok());
+  EXPECT_EQ(options.watchdog, Duration(0));
+  EXPECT_TRUE(options.Set("watchdog", "2s").ok());
+  EXPECT_EQ(options.watchdog, Duration(2s));
+  for (const char* name : {"USR1", "SIGUSR1", "10"}) {
+    options.dump_signal.reset();
+    EXPECT_TRUE(options.Set("dump_signal", name).ok());
+    EXPECT_EQ(options.dump_signal, SIGUSR1);
+  }
   EXPECT_TRUE(options.Validate().ok());
 }
 
@@ -129,13 +141,31 @@ TEST_F(OptionsTest, ImpossibleTextIsRefusedAndChangesNothing) {
   EXPECT_TRUE(options.Validate().ok());
 }
 
+TEST_F(OptionsTest, WatchdogAndDumpSignalHaveTheirRanges) {
+  Options options;
+  constexpr char kSignals[] = "a signal that may have a handler, such as USR1";
+  ExpectRefused(options.Set("dump_signal", "USR9"),
+                std::string("option dump_signal: 'USR9' is not possible; "
+                            "give ") +
+                    kSignals);
+  options.dump_signal = SIGKILL;
+  ExpectRefused(
+      options.Validate(),
+      std::string("option dump_signal: '9' is not possible; give ") + kSignals);
+  options.dump_signal.reset();
+  options.watchdog = 9ms;
+  ExpectRefused(options.Validate(),
+                "option watchdog: '9ms' is not possible; give 0 or a duration "
+                "from 10ms");
+}
+
 TEST_F(OptionsTest, UnknownNameIsRefusedAndTheKnownOnesListed) {
   Options options;
   ExpectRefused(options.Set("wrokers", "2"),
                 "there is no option 'wrokers'; there are backend, driver, "
                 "workers, stack_size, max_tasks, ring_entries, "
                 "idle_thread_timeout, report_overflow, "
-                "measure_stacks, perturb_seed");
+                "measure_stacks, perturb_seed, watchdog, dump_signal");
 }
 
 TEST_F(OptionsTest, EnvironmentOverridesDefaults) {
@@ -183,7 +213,7 @@ TEST_F(OptionsTest, UnknownVariableIsKeptAsAnError) {
       "environment: WEFT_WROKERS: there is no option 'wrokers'; there are "
       "backend, driver, workers, stack_size, max_tasks, ring_entries, "
       "idle_thread_timeout, report_overflow, "
-      "measure_stacks, perturb_seed";
+      "measure_stacks, perturb_seed, watchdog, dump_signal";
   ExpectRefused(options.error, message);
   ExpectRefused(options.Validate(), message);
   ExpectRefused(CreateThreaded(options), message);

@@ -83,6 +83,40 @@ TEST(Faults, CancelAtRandomIsFound) {
               LosePermit);
 }
 
+// Of all that were drawn only those are left that it needs, and no switch that
+// it does not need.
+TEST(Faults, FaultsThatDoNotMatterAreDropped) {
+  const auto body = [](Sim& io) {
+    int refused = 0;
+    TaskGroup<Sim> group(io);
+    for (int i = 0; i < 12; ++i) {
+      if (!group.Spawn([&] { (void)Sleep(io, 1s); })) ++refused;
+    }
+    (void)group.Await(io);
+    if (refused >= 2) io.ReportFailure("two were refused");
+  };
+  const ExploreOptions options{
+      .faults = {.cancels = true, .starts = true, .probability = 0.3}};
+  const auto count = [](const ExploreResult& result) {
+    size_t lines = 0;
+    for (size_t at = 0;
+         (at = result.report.find("injected at", at)) != std::string::npos;
+         ++at) {
+      ++lines;
+    }
+    return lines;
+  };
+  ExploreOptions whole_options = options;
+  whole_options.shrink = false;
+  const ExploreResult whole = FindFailure(whole_options, body);
+  ASSERT_FALSE(whole.ok());
+  EXPECT_GT(count(whole), 2u) << whole.report;
+  const ExploreResult shrunk = FindFailure(options, body);
+  ASSERT_FALSE(shrunk.ok());
+  EXPECT_EQ(count(shrunk), 2u) << shrunk.report;
+  ExpectFound(options, "is refused", body);
+}
+
 TEST(Faults, DeadlineAtTheRightPointIsFound) {
   ExpectFound({.faults = {.deadlines = true}}, "time jumps to a deadline",
               [](Sim& io) {

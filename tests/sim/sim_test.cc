@@ -2,6 +2,7 @@
 #include "weft/backends/sim/sim.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
@@ -19,6 +20,7 @@
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/task_group.h"
+#include "weft/tests/switch/pretend_shadow_stack.h"
 
 namespace weft {
 namespace {
@@ -291,6 +293,18 @@ TEST(SimTest, OptionsThatAreImpossibleAreRefused) {
   options.stack_size = 100;
   EXPECT_EQ(Sim::Create(options).status().code(), StatusCode::kInvalidArgument);
 }
+
+#if defined(__x86_64__)
+// S9
+TEST(SimTest, ThreadWithShadowStackIsRefused) {
+  const auto refused_with_shadow_stack = [] {
+    switches::PretendShadowStack();
+    const absl::Status status = Sim::Create().status();
+    _exit(status.code() == StatusCode::kFailedPrecondition ? 0 : 1);
+  };
+  EXPECT_EXIT(refused_with_shadow_stack(), testing::ExitedWithCode(0), "");
+}
+#endif
 
 TEST(SimTest, SaysWhatItIs) {
   const Description description = MakeSim({.seed = 5})->Describe();

@@ -7,6 +7,7 @@ TARGETS = [
     ("echo_weft evented", "echo_uring", 1.15),
     ("echo_weft threaded", "echo_threads", None),
     ("FiberSwitch", "BareJump", 3.0),
+    ("ContextSwitch", "RegistersOnly", 1.15),
 ]
 
 

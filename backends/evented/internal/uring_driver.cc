@@ -77,6 +77,35 @@ absl::Status Refused(int error, std::string_view call) {
              : absl::FailedPreconditionError(message);
 }
 
+// Valgrind does not know what the kernel writes on behalf of the ring.
+void TellValgrind(const Operation& operation, int32_t result) {
+  if (result < 0) return;
+  auto left = static_cast<size_t>(result);
+  std::visit(
+      Overloaded{
+          [&](const op::Accept& accept) {
+            if (accept.address == nullptr) return;
+            ValgrindFilled(accept.address_length, sizeof(socklen_t));
+            ValgrindFilled(accept.address, *accept.address_length);
+          },
+          [&](const op::Recv& recv) { ValgrindFilled(recv.data, left); },
+          [&](const op::RecvMessage& recv) {
+            ValgrindFilled(recv.message, sizeof(*recv.message));
+            ValgrindFilled(recv.message->msg_name, recv.message->msg_namelen);
+            ValgrindFilled(recv.message->msg_control,
+                           recv.message->msg_controllen);
+            for (size_t i = 0; i < recv.message->msg_iovlen; ++i) {
+              const iovec& part = recv.message->msg_iov[i];
+              const size_t size = std::min(left, part.iov_len);
+              ValgrindFilled(part.iov_base, size);
+              left -= size;
+            }
+          },
+          [&](const op::ReadAt& read) { ValgrindFilled(read.data, left); },
+          [](const auto&) {}},
+      operation);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<UringDriver>> UringDriver::Create(
@@ -293,7 +322,10 @@ void UringDriver::Reap() {
       timeout_at_ = kNever;
     } else if (data != kIgnored) {
       --in_flight_;
-      reinterpret_cast<Request*>(data)->Complete(completion->res);
+      auto& request = *reinterpret_cast<Request*>(data);
+      if (RunsOnValgrind()) [[unlikely]]
+        TellValgrind(request.operation(), completion->res);
+      request.Complete(completion->res);
     }
   }
   io_uring_cq_advance(&ring_, count);

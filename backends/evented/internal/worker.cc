@@ -1,17 +1,20 @@
 #include "weft/backends/evented/internal/worker.h"
 
 #include <poll.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <vector>
 
 #include "weft/backends/evented/internal/uring_driver.h"
 #include "weft/backends/evented/internal/worker_group.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/errno_marker.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/internal/stack_measure.h"
 #include "weft/runtime/status.h"
 
@@ -106,7 +109,8 @@ Worker::Worker(WorkerGroup& group, uint32_t index)
                               group.options().perturb_seed, index)) {}
 
 Worker::~Worker() {
-  WEFT_CHECK(running_ == nullptr && ended_ == nullptr && ready_.empty());
+  WEFT_CHECK(running_.load(std::memory_order_relaxed) == nullptr &&
+             ended_ == nullptr && ready_.empty());
   WEFT_CHECK(timers_.empty());
   WEFT_CHECK(posted_fibers_.load(std::memory_order_relaxed) == nullptr);
   WEFT_CHECK(posted_interrupts_.load(std::memory_order_relaxed) == nullptr);
@@ -116,6 +120,7 @@ Worker::~Worker() {
 absl::Status Worker::SetUp() {
   current_ = &current;
   thread_id_ = gettid();
+  pthread_getcpuclockid(pthread_self(), &processor_clock_);
   current.worker = this;
   current.worker_of = io_;
   absl::StatusOr<std::unique_ptr<UringDriver>> driver =
@@ -132,6 +137,8 @@ void Worker::Loop() {
     // behind, and then the worker does not wait.
     state_.exchange(kRunning, std::memory_order_seq_cst);
     turn_began_ = CoarseMonotonicNow();
+    turns_.store(turns_.load(std::memory_order_relaxed) + 1,
+                 std::memory_order_relaxed);
     TakePosted();
     StartTasks();
     RunReady();
@@ -179,6 +186,8 @@ void Worker::TakePosted() {
     HandleInterrupt(*task);
     task = next;
   }
+  if (!inspections_.empty()) [[unlikely]]
+    AnswerInspections();
 }
 
 void Worker::HandleInterrupt(Task& task) {
@@ -192,6 +201,50 @@ void Worker::HandleInterrupt(Task& task) {
     fiber->park->Stop();
   }
   task.DropReference();
+}
+
+void Worker::AnswerInspections() {
+  const auto requests = inspections_.Take();
+  if (requests.empty()) return;
+  std::vector<TaskRecord*> own;
+  TaskRegistry::ForEach([&](TaskRecord& record) {
+    if (record.stopped_at.load(std::memory_order_relaxed) != nullptr &&
+        record.thread.load(std::memory_order_relaxed) == thread_id_) {
+      own.push_back(&record);
+    }
+  });
+  Fiber* const running = running_.load(std::memory_order_relaxed);
+  Context& here = running == nullptr ? *loop_context_ : running->context;
+  // Without the lock: the tasks of this worker stay as they are while this
+  // runs.
+  for (const TaskRecord* record : own) {
+    TaskSnapshot snapshot(*record);
+    snapshot.runs = Runs(*record);
+    if (snapshot.runs) {
+      TakeBacktrace(snapshot.backtrace);
+    } else if (!stopped_backtrace_.Take(
+                   here, static_cast<Fiber*>(record->task->runner)->context,
+                   snapshot.backtrace)) {
+      snapshot.no_backtrace = "it has not run yet";
+    }
+    for (const auto& request : requests) request->results().Add(snapshot);
+  }
+  for (const auto& request : requests) request->Answered(index_);
+}
+
+bool Worker::Runs(const TaskRecord& record) const {
+  const Fiber* const running = running_.load(std::memory_order_relaxed);
+  // Only the address: it may have ended by now.
+  return running != nullptr &&
+         record.stopped_at.load(std::memory_order_relaxed) ==
+             running->context.stopped_at();
+}
+
+Duration Worker::ProcessorTime() const {
+  timespec used = {};
+  clock_gettime(processor_clock_, &used);
+  return std::chrono::seconds(used.tv_sec) +
+         std::chrono::nanoseconds(used.tv_nsec);
 }
 
 void Worker::StartTasks() {
@@ -231,11 +284,12 @@ void Worker::StartTask(Task& task) {
 }
 
 inline Context& Worker::NextContext() {
-  if (switches_left_ == 0 || ready_.empty()) {
+  const uint32_t left = switches_left_.load(std::memory_order_relaxed);
+  if (left == 0 || ready_.empty()) {
     SetRunning(nullptr);
     return *loop_context_;
   }
-  --switches_left_;
+  switches_left_.store(left - 1, std::memory_order_relaxed);
   Fiber& next = ready_.front();
   ready_.pop_front();
   SetRunning(&next);
@@ -243,11 +297,12 @@ inline Context& Worker::NextContext() {
 }
 
 void Worker::RunReady() {
-  switches_left_ = kSwitchesPerTurn;
+  uint32_t switches = kSwitchesPerTurn;
   if (perturbation_ != nullptr) {
     perturbation_->Pick(ready_);
-    switches_left_ = 1;
+    switches = 1;
   }
+  switches_left_.store(switches, std::memory_order_relaxed);
   if (ready_.empty()) return;
   loop_context_->SwitchTo(NextContext());
   ReclaimEnded();
@@ -367,7 +422,7 @@ bool Worker::NotifyIfWaiting() {
 
 int64_t Worker::Perform(const Operation& operation) {
   PerturbWait();
-  Fiber& fiber = *running_;
+  Fiber& fiber = running();
   Task& task = fiber.task;
   for (;;) {
     if (const Interruption interruption = task.GiveUp();
@@ -410,7 +465,7 @@ WakeReason Worker::FutexWait(const std::atomic<uint32_t>& word,
                              uint32_t expected,
                              const FutexWaitOptions& options) {
   PerturbWait();
-  Fiber& fiber = *running_;
+  Fiber& fiber = running();
   const Task& task = fiber.task;
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) {
@@ -435,7 +490,7 @@ WakeReason Worker::FutexWait(const std::atomic<uint32_t>& word,
 
 absl::Status Worker::SleepUntil(MonotonicTime when) {
   PerturbWait();
-  Fiber& fiber = *running_;
+  Fiber& fiber = running();
   const Task& task = fiber.task;
   if (task.Interrupted() == Interruption::kNone && group_.io().Now() < when) {
     SleepPark park(fiber, std::min(when, task.deadline()));
@@ -445,7 +500,7 @@ absl::Status Worker::SleepUntil(MonotonicTime when) {
 }
 
 void Worker::Yield() {
-  Fiber& fiber = *running_;
+  Fiber& fiber = running();
   ready_.push_back(fiber);
   SwitchAway(fiber);
 }
@@ -466,7 +521,7 @@ void Worker::ParkFiber(Park& park, WaitDescription what) {
   what.deadline = park.deadline();
   fiber.task.record.BeginWait(what);
   SwitchAway(fiber);
-  WEFT_CHECK(running_ == &fiber && current_->task == &fiber.task);
+  WEFT_CHECK(&running() == &fiber && current_->task == &fiber.task);
   // The timer, if it did not fire, leaves with the park.
 }
 
@@ -482,8 +537,10 @@ void Worker::FiberMain(void* argument) {
   Worker& worker = fiber.worker;
   worker.ReclaimEnded();
   Task& task = fiber.task;
+  const BirthProcess birth_process;
   task.Execute();
-  WEFT_CHECK(worker.running_ == &fiber);
+  birth_process.Require("the end of a task");
+  WEFT_CHECK(&worker.running() == &fiber);
   // No cancel can reach the fiber from here on.
   task.runner = nullptr;
   TaskRegistry::Leave(task.record);

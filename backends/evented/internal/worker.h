@@ -11,6 +11,8 @@
 #ifndef WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_
 #define WEFT_BACKENDS_EVENTED_INTERNAL_WORKER_H_
 
+#include <time.h>
+
 #include <atomic>
 #include <boost/intrusive/set.hpp>
 #include <cstdint>
@@ -20,7 +22,9 @@
 #include "absl/status/status.h"
 #include "weft/backends/evented/internal/driver.h"
 #include "weft/backends/evented/internal/fiber.h"
+#include "weft/backends/evented/internal/inspection.h"
 #include "weft/backends/evented/internal/perturbation.h"
+#include "weft/runtime/fiber/stopped_backtrace.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/io.h"
@@ -58,12 +62,33 @@ class Worker {
 
   void MakeReady(Fiber& fiber);
 
+  // Reports the tasks here to those who asked for them.
+  void AnswerInspections();
+
   // --- Any thread ---------------------------------------------------------
 
   void MakeReadyFromAnywhere(Fiber& fiber);
   // Takes over one reference. True if that woke the worker up.
   bool PostTask(Task& task);
   void PostInterrupt(Task& task);
+  void PostInspection(const std::shared_ptr<InspectionRequest>& request) {
+    inspections_.Post(request);
+    Notify();
+  }
+  // Changes with every switch and every turn.
+  uint64_t progress() const {
+    return uint64_t{turns_.load(std::memory_order_relaxed)} << 32 |
+           switches_left_.load(std::memory_order_relaxed);
+  }
+  // A task runs here now.
+  bool RunsAny() const {
+    return running_.load(std::memory_order_relaxed) != nullptr;
+  }
+  // Of its thread. While it serves.
+  Duration ProcessorTime() const;
+  int32_t thread_id() const { return thread_id_; }
+  // The task of `record` runs here now, if it is a task of this worker.
+  bool Runs(const TaskRecord& record) const;
   // Ends the wait in the driver, now or next time; true if it waited now.
   bool Notify();
   // As Notify, but only for a worker that waits now; false otherwise.
@@ -119,8 +144,9 @@ class Worker {
     return !ready_.empty() ||
            (perturbation_ != nullptr && perturbation_->HasFibers());
   }
+  Fiber& running() const { return *running_.load(std::memory_order_relaxed); }
   void SetRunning(Fiber* fiber) {
-    running_ = fiber;
+    running_.store(fiber, std::memory_order_relaxed);
     current_->io = fiber == nullptr ? nullptr : io_;
     current_->task = fiber == nullptr ? nullptr : &fiber->task;
   }
@@ -139,19 +165,25 @@ class Worker {
 
   // Own thread.
   Current* current_ = nullptr;  // of this thread; fibers never leave it
-  int32_t thread_id_ = 0;
+  int32_t thread_id_ = 0;       // set in SetUp
+  clockid_t processor_clock_;   // set in SetUp
   std::unique_ptr<Context> loop_context_;
-  Fiber* running_ = nullptr;
+  // Written by the own thread only.
+  std::atomic<Fiber*> running_{nullptr};
   Fiber* ended_ = nullptr;
   FiberQueue ready_;
   Timers timers_;
-  uint32_t switches_left_ = 0;
+  // Written by the own thread only.
+  std::atomic<uint32_t> switches_left_{0};
+  std::atomic<uint32_t> turns_{0};
   uint32_t next_colour_ = 0;
   // When this turn of the loop began.
   MonotonicTime turn_began_{};
   // When to give back the memory of stacks; kNever while there is none.
   MonotonicTime trim_at_ = kNever;
   const std::unique_ptr<Perturbation> perturbation_;  // mostly null
+
+  StoppedBacktrace stopped_backtrace_;
 
   // Shared with other threads.
   alignas(64) std::atomic<State> state_{kRunning};
@@ -161,6 +193,7 @@ class Worker {
   std::atomic<uint32_t> unstarted_count_{0};
   std::mutex unstarted_mutex_;
   TaskQueue unstarted_;  // guarded by unstarted_mutex_
+  InspectionQueue inspections_;
 };
 
 }  // namespace weft::internal

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/dump_signal.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/signal_stack.h"
 #include "weft/runtime/internal/task_record.h"
@@ -30,6 +31,11 @@ void BlockSigpipe() {
 // more.
 constexpr uint32_t kPlacementSlack = 4;
 
+// How long an inspection waits for workers, and how often a worker that waits
+// looks for what others ask of it.
+constexpr Duration kInspectionPatience = std::chrono::seconds(2);
+constexpr Duration kInspectionSlice = std::chrono::milliseconds(1);
+
 }  // namespace
 
 WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
@@ -43,6 +49,7 @@ WorkerGroup::WorkerGroup(Io& io, const WorkerGroupOptions& options)
   for (uint32_t i = 0; i < options.workers; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i));
   }
+  watchdog_ = std::make_unique<Watchdog>(*this, options.watchdog);
 }
 
 WorkerGroup::~WorkerGroup() {
@@ -52,6 +59,7 @@ WorkerGroup::~WorkerGroup() {
                         " left); let all calls of Run "
                         "return first"));
   }
+  watchdog_->Stop();
   // Whoever resumed the last task may still be about to notify its worker.
   ParkingLot::AwaitResumes();
   stopping_.store(true, std::memory_order_seq_cst);
@@ -98,8 +106,11 @@ absl::Status WorkerGroup::Start() {
   if (!first_error.ok()) {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
+    return first_error;
   }
-  return first_error;
+  return watchdog_->Start(
+      {.dump_signal = options_.dump_signal,
+       .look_every = Watchdog::LookEvery(options_.watchdog)});
 }
 
 void WorkerGroup::Serve(Worker& worker,
@@ -149,6 +160,46 @@ Worker& WorkerGroup::Place() {
 void WorkerGroup::WakeOneIdle() {
   for (const auto& worker : workers_) {
     if (worker->NotifyIfWaiting()) return;
+  }
+}
+
+void WorkerGroup::Inspect(const std::shared_ptr<TaskInspection>& inspection) {
+  const auto request =
+      std::make_shared<InspectionRequest>(inspection, workers_.size());
+  for (const auto& worker : workers_) worker->PostInspection(request);
+  Worker* const own = Worker::OfThisThread();
+  if (own == nullptr) {
+    if (request->Await(kInspectionPatience)) return;
+  } else {
+    // Two workers may wait for each other here.
+    const MonotonicTime end = KernelMonotonicNow() + kInspectionPatience;
+    do {
+      own->AnswerInspections();
+      if (request->Await(kInspectionSlice)) return;
+    } while (KernelMonotonicNow() < end);
+  }
+  ReportUnanswered(*request);
+}
+
+void WorkerGroup::ReportUnanswered(InspectionRequest& request) {
+  std::vector<TaskSnapshot> unanswered;
+  TaskRegistry::ForEach([&](const TaskRecord& record) {
+    const int32_t index = record.worker.load(std::memory_order_relaxed);
+    if (record.instance.load(std::memory_order_relaxed) != &io_ || index < 0 ||
+        request.HasAnswered(static_cast<uint32_t>(index))) {
+      return;
+    }
+    TaskSnapshot snapshot(record);
+    snapshot.runs = workers_[static_cast<size_t>(index)]->Runs(record);
+    snapshot.no_backtrace = "its worker is busy";
+    unanswered.push_back(std::move(snapshot));
+  });
+  for (TaskSnapshot& task : unanswered) {
+    if (task.runs && options_.dump_signal != 0 &&
+        DumpSignal::TakeBacktraceOf(task.thread, task.backtrace)) {
+      task.no_backtrace.clear();
+    }
+    request.results().Add(std::move(task));
   }
 }
 

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/backends/evented/internal/watchdog.h"
 #include "weft/backends/evented/internal/worker.h"
 #include "weft/runtime/fiber/stack_pools.h"
 #include "weft/runtime/internal/crash_handlers.h"
+#include "weft/runtime/internal/task_inspection.h"
 #include "weft/runtime/io.h"
 
 namespace weft::internal {
@@ -27,6 +29,8 @@ struct WorkerGroupOptions {
   bool report_overflow;
   bool measure_stacks;
   uint64_t perturb_seed;  // 0: no perturbation
+  Duration watchdog;      // 0: none
+  int dump_signal;        // 0: none
 };
 
 class WorkerGroup {
@@ -58,9 +62,19 @@ class WorkerGroup {
   // Bracket a wait for work: between them, a task that is left unstarted
   // somewhere wakes the worker.
   void BeginIdle() { idle_.fetch_add(1, std::memory_order_seq_cst); }
-  void EndIdle() { idle_.fetch_sub(1, std::memory_order_seq_cst); }
+  void EndIdle() {
+    // A partner of HasToLook of the watchdog.
+    idle_.fetch_sub(1, std::memory_order_seq_cst);
+    watchdog_->Wake();
+  }
+  bool AllIdle() const {
+    return idle_.load(std::memory_order_seq_cst) == workers_.size();
+  }
 
   std::string DescribeDriver() const;
+
+  // As Io::Inspect.
+  void Inspect(const std::shared_ptr<TaskInspection>& inspection);
 
  private:
   struct StartUp;
@@ -68,6 +82,8 @@ class WorkerGroup {
   void Serve(Worker& worker, const std::shared_ptr<StartUp>& start_up);
   Worker& Place();
   void WakeOneIdle();
+  // Reports the tasks of workers that did not.
+  void ReportUnanswered(InspectionRequest& request);
 
   Io& io_;
   const WorkerGroupOptions options_;
@@ -75,6 +91,7 @@ class WorkerGroup {
   StackPools stacks_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
+  std::unique_ptr<Watchdog> watchdog_;
   std::atomic<bool> stopping_{false};
   // Workers close their drivers after it: until then they may be notified.
   std::latch stop_announced_{1};

@@ -1,12 +1,16 @@
 #include "weft/backends/sim/internal/fault_injector.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
 #include <span>
+#include <utility>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "weft/backends/sim/internal/scheduler.h"
 #include "weft/runtime/task.h"
 
@@ -53,7 +57,9 @@ constexpr double kScale = 1e6;
 
 void FaultInjector::Clear(Mode mode) {
   mode_ = mode;
+  given_.clear();
   token_.clear();
+  made_.clear();
   done_.clear();
   calls_ = points_ = starts_ = 0;
   if (mode != Mode::kCount) return;
@@ -67,11 +73,13 @@ void FaultInjector::BeginWithout() { Clear(Mode::kNone); }
 
 void FaultInjector::BeginCount() { Clear(Mode::kCount); }
 
-void FaultInjector::BeginOne(const Fault& fault) {
-  Clear(Mode::kOne);
-  one_ = fault;
-  token_ = absl::StrCat(std::string(1, static_cast<char>(fault.kind)),
-                        fault.place, ".", fault.choice);
+void FaultInjector::BeginGiven(std::vector<Fault> faults) {
+  Clear(Mode::kGiven);
+  given_ = std::move(faults);
+  token_ = absl::StrJoin(given_, ",", [](std::string* out, const Fault& fault) {
+    absl::StrAppend(out, std::string(1, static_cast<char>(fault.kind)),
+                    fault.place, ".", fault.choice);
+  });
 }
 
 void FaultInjector::BeginRandom(const FaultOptions& options, uint64_t seed) {
@@ -86,25 +94,42 @@ void FaultInjector::BeginRandom(const FaultOptions& options, uint64_t seed) {
 }
 
 bool FaultInjector::BeginFromToken(std::string_view text, uint64_t seed) {
-  const size_t dot = text.find('.');
-  if (text.empty() || dot == std::string_view::npos) return false;
-  Fault fault{.kind = static_cast<Fault::Kind>(text[0])};
-  if (!absl::SimpleAtoi(std::string(text.substr(1, dot - 1)), &fault.place) ||
-      !absl::SimpleAtoi(std::string(text.substr(dot + 1)), &fault.choice)) {
-    return false;
+  std::vector<Fault> faults;
+  const std::vector<std::string> parts =
+      absl::StrSplit(absl::string_view(text.data(), text.size()), ',');
+  for (const std::string& part : parts) {
+    const size_t dot = part.find('.');
+    if (part.empty() || dot == std::string::npos ||
+        std::strchr("olcdsr", part[0]) == nullptr) {
+      return false;
+    }
+    Fault& fault = faults.emplace_back();
+    fault.kind = static_cast<Fault::Kind>(part[0]);
+    if (!absl::SimpleAtoi(part.substr(1, dot - 1), &fault.place) ||
+        !absl::SimpleAtoi(part.substr(dot + 1), &fault.choice)) {
+      return false;
+    }
   }
-  if (text[0] == 'r') {
-    BeginRandom({.operations = (fault.choice & 1) != 0,
-                 .cancels = (fault.choice & 2) != 0,
-                 .deadlines = (fault.choice & 4) != 0,
-                 .starts = (fault.choice & 8) != 0,
-                 .probability = static_cast<double>(fault.place) / kScale},
-                seed);
-    return true;
+  if (text[0] != 'r') {
+    BeginGiven(std::move(faults));
+    return text.find('r') == std::string_view::npos;
   }
-  if (std::strchr("olcds", text[0]) == nullptr) return false;
-  BeginOne(fault);
-  return true;
+  const Fault& options = faults.front();
+  BeginRandom({.operations = (options.choice & 1) != 0,
+               .cancels = (options.choice & 2) != 0,
+               .deadlines = (options.choice & 4) != 0,
+               .starts = (options.choice & 8) != 0,
+               .probability = static_cast<double>(options.place) / kScale},
+              seed);
+  return faults.size() == 1;
+}
+
+const Fault* FaultInjector::Given(Fault::Kind kind, uint64_t place) const {
+  const auto found =
+      std::find_if(given_.begin(), given_.end(), [&](const Fault& fault) {
+        return fault.kind == kind && fault.place == place;
+      });
+  return found == given_.end() ? nullptr : &*found;
 }
 
 bool FaultInjector::Draw(bool wanted, const char* sort, int error) {
@@ -119,7 +144,9 @@ bool FaultInjector::Draw(bool wanted, const char* sort, int error) {
   return drawn < random_options_.probability;
 }
 
-void FaultInjector::Note(const Scheduler& scheduler, std::string_view what) {
+void FaultInjector::Note(const Scheduler& scheduler, const Fault& fault,
+                         std::string_view what) {
+  made_.push_back(fault);
   const Fiber* fiber = scheduler.running();
   absl::StrAppend(&done_, done_.empty() ? "" : "\n", "injected at step ",
                   scheduler.steps(), ", in task ", fiber->number, " '",
@@ -131,23 +158,25 @@ int FaultInjector::AtCall(Scheduler& scheduler, const char* call) {
   if (mode_ == Mode::kNone) return 0;
   const uint64_t place = calls_++;
   const std::span<const int> errors = ErrorsOf(call);
-  int error = 0;
   if (mode_ == Mode::kCount) {
     call_choices_.push_back(static_cast<uint32_t>(errors.size()));
     call_succeeded_.push_back(false);
-  } else if (Is(Fault::Kind::kCall, place) && one_.choice < errors.size()) {
-    error = errors[one_.choice];
-  } else if (mode_ == Mode::kRandom) {
-    for (const int each : errors) {
-      if (Draw(random_options_.operations, call, each)) error = each;
-    }
+    return 0;
   }
-  if (error != 0) {
-    Note(scheduler, absl::StrCat(call, ", call ", place,
-                                 " of the schedule, "
-                                 "fails with ",
-                                 strerrorname_np(error)));
+  std::optional<uint32_t> choice;
+  if (const Fault* given = Given(Fault::Kind::kCall, place);
+      given != nullptr && given->choice < errors.size()) {
+    choice = given->choice;
   }
+  for (uint32_t i = 0; mode_ == Mode::kRandom && i < errors.size(); ++i) {
+    if (Draw(random_options_.operations, call, errors[i])) choice = i;
+  }
+  if (!choice.has_value()) return 0;
+  const int error = errors[*choice];
+  Note(scheduler,
+       {.kind = Fault::Kind::kCall, .place = place, .choice = *choice},
+       absl::StrCat(call, ", call ", place, " of the schedule, fails with ",
+                    strerrorname_np(error)));
   return error;
 }
 
@@ -158,12 +187,13 @@ bool FaultInjector::AfterCall(Scheduler& scheduler, const char* call) {
     call_succeeded_[place] = true;
     return false;
   }
-  if (!Is(Fault::Kind::kLate, place) &&
+  if (Given(Fault::Kind::kLate, place) == nullptr &&
       !Draw(random_options_.cancels, "late", 0)) {
     return false;
   }
-  Note(scheduler, absl::StrCat("cancelled when ", call, ", call ", place,
-                               " of the schedule, had succeeded"));
+  Note(scheduler, {.kind = Fault::Kind::kLate, .place = place},
+       absl::StrCat("cancelled when ", call, ", call ", place,
+                    " of the schedule, had succeeded"));
   return true;
 }
 
@@ -175,45 +205,54 @@ void FaultInjector::AtPoint(Scheduler& scheduler) {
     deadline_possible_.push_back(scheduler.NextDeadline() != kNever);
     return;
   }
-  if (Is(Fault::Kind::kCancel, place)) {
-    CancelOne(scheduler, one_.choice);
-  } else if (Is(Fault::Kind::kDeadline, place)) {
-    Jump(scheduler);
-  } else if (mode_ == Mode::kRandom) {
+  if (const Fault* given = Given(Fault::Kind::kCancel, place);
+      given != nullptr) {
+    CancelOne(scheduler, place, given->choice);
+  }
+  if (Given(Fault::Kind::kDeadline, place) != nullptr) Jump(scheduler, place);
+  if (mode_ == Mode::kRandom) {
     const uint32_t alive = scheduler.AliveBesideBody();
     if (alive > 0 && Draw(random_options_.cancels, "cancel", 0)) {
-      CancelOne(scheduler, random_.Below(alive));
+      CancelOne(scheduler, place, random_.Below(alive));
     }
-    if (Draw(random_options_.deadlines, "deadline", 0)) Jump(scheduler);
+    if (Draw(random_options_.deadlines, "deadline", 0)) {
+      Jump(scheduler, place);
+    }
   }
 }
 
-void FaultInjector::CancelOne(Scheduler& scheduler, uint32_t choice) {
+void FaultInjector::CancelOne(Scheduler& scheduler, uint64_t place,
+                              uint32_t choice) {
+  const Fault fault{
+      .kind = Fault::Kind::kCancel, .place = place, .choice = choice};
   for (size_t i = 1; i < scheduler.fibers().size(); ++i) {
     const Fiber* fiber = scheduler.fibers()[i];
     if (fiber == nullptr || fiber->finished || choice-- > 0) continue;
-    Note(scheduler, absl::StrCat("task ", fiber->number, " '",
-                                 fiber->task.name(), "' is cancelled"));
+    Note(scheduler, fault,
+         absl::StrCat("task ", fiber->number, " '", fiber->task.name(),
+                      "' is cancelled"));
     fiber->task.RequestCancel();
     return;
   }
 }
 
-void FaultInjector::Jump(Scheduler& scheduler) {
+void FaultInjector::Jump(Scheduler& scheduler, uint64_t place) {
   const MonotonicTime when = scheduler.NextDeadline();
   if (when == kNever) return;
-  Note(scheduler, "time jumps to a deadline");
+  Note(scheduler, {.kind = Fault::Kind::kDeadline, .place = place},
+       "time jumps to a deadline");
   scheduler.AdvanceTo(when);
 }
 
 bool FaultInjector::AtStart(Scheduler& scheduler) {
   if (mode_ == Mode::kNone || scheduler.running() == nullptr) return false;
   const uint64_t place = starts_++;
-  if (!Is(Fault::Kind::kStart, place) &&
+  if (Given(Fault::Kind::kStart, place) == nullptr &&
       !Draw(random_options_.starts, "start", 0)) {
     return false;
   }
-  Note(scheduler, absl::StrCat("start ", place, " of the schedule is refused"));
+  Note(scheduler, {.kind = Fault::Kind::kStart, .place = place},
+       absl::StrCat("start ", place, " of the schedule is refused"));
   return true;
 }
 

@@ -40,7 +40,8 @@ class FaultInjector {
   void BeginWithout();
   // The same, and the places are noted.
   void BeginCount();
-  void BeginOne(const Fault& fault);
+  // These, wherever there is a place for one.
+  void BeginGiven(std::vector<Fault> faults);
   void BeginRandom(const FaultOptions& options, uint64_t seed);
   // What ToToken gave; false if the text is none.
   bool BeginFromToken(std::string_view text, uint64_t seed);
@@ -55,30 +56,32 @@ class FaultInjector {
 
   // All faults that there is a place for in the schedule that was counted.
   std::vector<Fault> Places(const FaultOptions& options) const;
-  // What was done, a line each; empty if nothing was.
+  // What was done: to be given, and for people, a line each.
+  const std::vector<Fault>& made() const { return made_; }
   const std::string& done() const { return done_; }
   // For the token; empty without faults.
   const std::string& token() const { return token_; }
 
  private:
-  enum class Mode { kNone, kCount, kOne, kRandom };
+  enum class Mode { kNone, kCount, kGiven, kRandom };
 
   void Clear(Mode mode);
-  bool Is(Fault::Kind kind, uint64_t place) const {
-    return mode_ == Mode::kOne && one_.kind == kind && one_.place == place;
-  }
+  // The one that was given for this place; null if none was.
+  const Fault* Given(Fault::Kind kind, uint64_t place) const;
   // At random: whether a fault of this sort comes here.
   bool Draw(bool wanted, const char* sort, int error);
-  void Note(const Scheduler& scheduler, std::string_view what);
-  void CancelOne(Scheduler& scheduler, uint32_t choice);
-  void Jump(Scheduler& scheduler);
+  void Note(const Scheduler& scheduler, const Fault& fault,
+            std::string_view what);
+  void CancelOne(Scheduler& scheduler, uint64_t place, uint32_t choice);
+  void Jump(Scheduler& scheduler, uint64_t place);
 
   Mode mode_ = Mode::kNone;
-  Fault one_;
+  std::vector<Fault> given_;
   FaultOptions random_options_;
   uint64_t seed_ = 0;
   internal::Rng random_{0};
   std::string token_;
+  std::vector<Fault> made_;
   std::string done_;
 
   uint64_t calls_ = 0;

@@ -88,6 +88,7 @@ void Scheduler::Reset(const Plan& plan) {
   joins_ = 0;
   notices_.clear();
   steps_ = 0;
+  locks_ = 0;
   idle_yields_ = 0;
 }
 

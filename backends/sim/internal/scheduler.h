@@ -136,6 +136,7 @@ class Scheduler final : public internal::Explorer {
   void WaitForLock(const void* lock) override;
   void LockReleased(const void* lock) override;
   void CancelPoint() override;
+  uint64_t NumberLock() override { return ++locks_; }
   void CheckFailed(std::string_view line) override;
   bool BeginWait(const internal::Awaited& awaited) override;
   void EndWait() override;
@@ -283,6 +284,7 @@ class Scheduler final : public internal::Explorer {
   std::map<const void*, Notice> notices_;  // kept for a trace only
 
   uint64_t steps_ = 0;
+  uint64_t locks_ = 0;        // made
   uint32_t idle_yields_ = 0;  // since the set of runnable tasks has changed
 };
 

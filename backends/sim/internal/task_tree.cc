@@ -2,13 +2,16 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "weft/backends/sim/internal/scheduler.h"
+#include "weft/runtime/fiber/stopped_backtrace.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/explorer.h"
+#include "weft/runtime/internal/task_inspection.h"
 #include "weft/runtime/source_location.h"
 
 namespace weft::sim {
@@ -214,6 +217,23 @@ std::string DescribeTasks(Scheduler& scheduler) {
 std::string DescribeCircle(Scheduler& scheduler,
                            const std::vector<uint32_t>& circle) {
   return TaskTree(scheduler).DescribeCircle(circle);
+}
+
+void InspectTasks(Scheduler& scheduler, internal::TaskInspection& inspection) {
+  internal::StoppedBacktrace stopped;
+  Fiber& running = *scheduler.running();
+  for (const Fiber* fiber : scheduler.fibers()) {
+    if (fiber == nullptr || fiber->finished) continue;
+    internal::TaskSnapshot snapshot(fiber->task.record);
+    snapshot.runs = fiber == &running;
+    if (snapshot.runs) {
+      internal::TakeBacktrace(snapshot.backtrace);
+    } else if (!stopped.Take(running.context, fiber->context,
+                             snapshot.backtrace)) {
+      snapshot.no_backtrace = "it has not run yet";
+    }
+    inspection.Add(std::move(snapshot));
+  }
 }
 
 }  // namespace weft::sim

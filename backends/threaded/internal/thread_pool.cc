@@ -10,6 +10,7 @@
 #include "weft/backends/threaded/internal/thread_stack.h"
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/internal/task_record.h"
 
 namespace weft::internal {
@@ -150,7 +151,9 @@ void ThreadPool::RunTask(Task& task) {
   NameThread(task.name());
   current.io = &io_;
   current.task = &task;
+  const BirthProcess birth_process;
   task.Execute();
+  birth_process.Require("the end of a task");
   TaskRegistry::Leave(task.record);
   // Before the end is announced: who awaited a task may start the next one.
   UncountTask();

@@ -129,6 +129,15 @@ inline bool RunsOnValgrind() {
 #endif
 }
 
+// Tells of memory that the kernel has filled in a way that Valgrind does not
+// know.
+inline void ValgrindFilled([[maybe_unused]] const void* begin,
+                           [[maybe_unused]] size_t size) {
+#if defined(WEFT_VALGRIND)
+  VALGRIND_MAKE_MEM_DEFINED(begin, size);
+#endif
+}
+
 inline unsigned ValgrindRegisterStack([[maybe_unused]] const void* begin,
                                       [[maybe_unused]] const void* end) {
 #if defined(WEFT_VALGRIND)

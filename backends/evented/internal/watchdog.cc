@@ -1,0 +1,125 @@
+#include "weft/backends/evented/internal/watchdog.h"
+
+#include <sys/syscall.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "weft/backends/evented/internal/worker_group.h"
+#include "weft/runtime/internal/backtrace.h"
+#include "weft/runtime/internal/dump_signal.h"
+#include "weft/runtime/internal/task_inspection.h"
+
+namespace weft::internal {
+namespace {
+
+std::string OfThread(int32_t thread, const char* file) {
+  std::ifstream stream(absl::StrCat("/proc/self/task/", thread, "/", file));
+  std::string line;
+  std::getline(stream, line);
+  return line;
+}
+
+// Whether the thread is blocked in the kernel; proc(5).
+bool IsBlocked(int32_t thread) {
+  const std::string line = OfThread(thread, "stat");
+  // After the name, in which there may be anything.
+  const size_t state = line.rfind(") ");
+  return state != std::string::npos && state + 2 < line.size() &&
+         (line[state + 2] == 'S' || line[state + 2] == 'D');
+}
+
+std::string WhereBlocked(int32_t thread) {
+  const std::string line = OfThread(thread, "syscall");
+  const std::string number = line.substr(0, line.find(' '));
+  if (number == std::to_string(SYS_futex)) {
+    return "is blocked in futex(2): it waits for a lock that is not weft's, "
+           "such as a std::mutex that was held across a wait";
+  }
+  if (number.empty() ||
+      number.find_first_not_of("0123456789") != std::string::npos) {
+    return "is blocked in the kernel";
+  }
+  return absl::StrCat("is blocked in system call ", number);
+}
+
+}  // namespace
+
+Watchdog::Watchdog(WorkerGroup& group, Duration limit)
+    : Watcher(group.io()),
+      group_(group),
+      limit_(limit),
+      seen_(group.workers().size()) {}
+
+Duration Watchdog::LookEvery(Duration limit) {
+  if (limit == Duration(0)) return limit;
+  return std::max<Duration>(limit / 4, std::chrono::milliseconds(1));
+}
+
+bool Watchdog::HasToLook() { return !group_.AllIdle(); }
+
+bool Watchdog::Look() {
+  if (limit_ == Duration(0)) return false;
+  bool moves = false;
+  const MonotonicTime now = KernelMonotonicNow();
+  for (size_t i = 0; i < seen_.size(); ++i) {
+    Worker& worker = *group_.workers()[i];
+    Seen& seen = seen_[i];
+    const uint64_t progress = worker.progress();
+    const bool runs = worker.RunsAny();
+    if (runs || runs != seen.runs || progress != seen.progress) moves = true;
+    if (!runs || !seen.runs || progress != seen.progress) {
+      seen = {.progress = progress,
+              .runs = runs,
+              .reported = false,
+              .since = now,
+              .processor_time = runs ? worker.ProcessorTime() : Duration(0)};
+    } else if (!seen.reported && now - seen.since >= limit_) {
+      seen.reported = Report(worker, seen, now - seen.since);
+    }
+  }
+  return moves;
+}
+
+bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
+  const bool computes =
+      worker.ProcessorTime() - seen.processor_time >= span / 2;
+  if (!computes && !IsBlocked(worker.thread_id())) return false;
+  std::optional<TaskSnapshot> task;
+  TaskRegistry::ForEach([&](const TaskRecord& record) {
+    if (record.instance.load(std::memory_order_relaxed) == &io() &&
+        worker.Runs(record)) {
+      task.emplace(record);
+    }
+  });
+  // Whatever it was, it is over.
+  if (!task.has_value() || worker.progress() != seen.progress) return false;
+  Backtrace backtrace;
+  const bool has_backtrace =
+      DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
+  std::string text = absl::StrCat(
+      "weft: worker ", worker.index(), " has not switched for ",
+      absl::FormatDuration(absl::FromChrono(
+          std::chrono::duration_cast<std::chrono::milliseconds>(span))),
+      ": task ", task->id, " '", task->name, "'",
+      task->place.empty() ? "" : absl::StrCat(" (", task->place, ")"), " ",
+      computes ? "computes; let it Yield now and then"
+               : WhereBlocked(worker.thread_id()),
+      "\n");
+  Symbolizer symbolizer;
+  for (size_t i = 0; i < backtrace.size; ++i) {
+    absl::StrAppend(&text, "    #", i, " ",
+                    symbolizer.Describe(backtrace.frames[i]), "\n");
+  }
+  if (!has_backtrace) {
+    absl::StrAppend(&text, "    where: 'weft bt ", task->id,
+                    "' in gdb, or set the option dump_signal\n");
+  }
+  WriteError(text);
+  return true;
+}
+
+}  // namespace weft::internal

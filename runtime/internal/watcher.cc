@@ -1,0 +1,124 @@
+#include "weft/runtime/internal/watcher.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "weft/runtime/internal/dump_signal.h"
+#include "weft/runtime/task_dump.h"
+
+namespace weft::internal {
+namespace {
+
+// A thread inherits what its maker blocks. The signals of the program are not
+// for this one.
+class BlockAllSignals {
+ public:
+  BlockAllSignals() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~BlockAllSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
+}  // namespace
+
+void WriteError(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
+    if (written < 0 && errno != EINTR) return;
+    if (written > 0) text.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
+Watcher::~Watcher() { Stop(); }
+
+absl::Status Watcher::Start(const Options& options) {
+  options_ = options;
+  if (options.dump_signal == 0 && options.look_every == Duration(0)) {
+    return absl::OkStatus();
+  }
+  {
+    const BlockAllSignals block;
+    try {
+      thread_ = std::thread(&Watcher::Serve, this);
+    } catch (const std::system_error& error) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("start the watcher: ", error.what()));
+    }
+  }
+  if (options.dump_signal == 0) return absl::OkStatus();
+  absl::Status status = DumpSignal::Add(*this, options.dump_signal);
+  has_signal_ = status.ok();
+  if (!status.ok()) Stop();
+  return status;
+}
+
+void Watcher::Stop() {
+  if (!thread_.joinable()) return;
+  if (has_signal_) DumpSignal::Remove(*this);
+  stopping_.store(true, std::memory_order_seq_cst);
+  Ring();
+  thread_.join();
+}
+
+void Watcher::AskForDump() {
+  dump_asked_.store(true, std::memory_order_seq_cst);
+  Ring();
+}
+
+void Watcher::WakeUp() {
+  if (asleep_.exchange(false, std::memory_order_seq_cst)) Ring();
+}
+
+void Watcher::Ring() {
+  bell_.fetch_add(1, std::memory_order_seq_cst);
+  syscall(SYS_futex, &bell_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+void Watcher::AwaitBell(uint32_t seen, Duration span) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(span);
+  const timespec timeout = {.tv_sec = seconds.count(),
+                            .tv_nsec = (span - seconds).count()};
+  syscall(SYS_futex, &bell_, FUTEX_WAIT_PRIVATE, seen,
+          span == Duration(0) ? nullptr : &timeout, nullptr, 0);
+}
+
+void Watcher::Serve() {
+  pthread_setname_np(pthread_self(), "weft watcher");
+  for (;;) {
+    // Read before the conditions: a ring that comes after them ends the wait.
+    const uint32_t seen = bell_.load(std::memory_order_seq_cst);
+    if (stopping_.load(std::memory_order_seq_cst)) return;
+    if (dump_asked_.exchange(false, std::memory_order_seq_cst)) {
+      WriteError(DumpTasks(io_));
+    }
+    Duration span{};
+    if (options_.look_every != Duration(0)) {
+      bool again = Look();
+      if (!again) {
+        // Partner of the load in Wake: first say so, then look once more.
+        asleep_.store(true, std::memory_order_seq_cst);
+        again = HasToLook();
+        if (again) asleep_.store(false, std::memory_order_seq_cst);
+      }
+      if (again) span = options_.look_every;
+    }
+    AwaitBell(seen, span);
+    asleep_.store(false, std::memory_order_seq_cst);
+  }
+}
+
+}  // namespace weft::internal

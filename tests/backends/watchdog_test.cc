@@ -1,0 +1,262 @@
+// The options watchdog and dump_signal: what comes out on standard error.
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <regex>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "weft/backends/evented/evented.h"
+#include "weft/backends/threaded/threaded.h"
+#include "weft/runtime/future.h"
+#include "weft/runtime/options.h"
+#include "weft/sync/event.h"
+#include "weft/tests/conformance/backends.h"
+
+namespace weft {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Standard error as a pipe, for as long as it lives.
+class StandardError {
+ public:
+  StandardError() : before_(fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0)) {
+    int ends[2];
+    EXPECT_EQ(pipe2(ends, O_CLOEXEC), 0);
+    reader_ = ends[0];
+    fcntl(reader_, F_SETFL, O_NONBLOCK);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[1]);
+  }
+  ~StandardError() {
+    dup2(before_, STDERR_FILENO);
+    close(before_);
+    close(reader_);
+  }
+  int before() const { return before_; }
+
+  // All that has come so far.
+  const std::string& Text() {
+    char buffer[4096];
+    for (;;) {
+      const ssize_t count = read(reader_, buffer, sizeof(buffer));
+      if (count <= 0) return text_;
+      text_.append(buffer, static_cast<size_t>(count));
+    }
+  }
+  bool Has(const std::string& pattern) {
+    return std::regex_search(Text(), std::regex(pattern));
+  }
+  // Blocks the thread until it has.
+  void Await(const std::string& pattern) {
+    while (!Has(pattern)) {
+      pollfd fd = {.fd = reader_, .events = POLLIN, .revents = 0};
+      poll(&fd, 1, 100);
+    }
+  }
+
+ private:
+  const int before_;
+  int reader_ = -1;
+  std::string text_;
+};
+
+size_t Count(const std::string& text, const std::string& part) {
+  size_t count = 0;
+  for (size_t at = text.find(part); at != std::string::npos;
+       at = text.find(part, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+template <class B>
+std::unique_ptr<B> Make(Options options) {
+  auto io = B::Create(options);
+  EXPECT_TRUE(io.ok()) << io.status();
+  return *std::move(io);
+}
+
+class WatchdogTest : public testing::ConformanceTest<Evented> {};
+
+TEST_F(WatchdogTest, TaskThatComputesIsReportedOnce) {
+  StandardError error;
+  const auto io = Make<Evented>({.workers = 1, .watchdog = 20ms});
+  testing::RunOnInstance(*io, [&error](Evented& own) {
+    Async(own, {.name = "busy"}, [&error] {
+      while (!error.Has("in gdb")) {
+      }
+      // Long enough for a second report, if there were one.
+      const auto end = std::chrono::steady_clock::now() + 100ms;
+      while (std::chrono::steady_clock::now() < end) {
+      }
+    }).Await(own);
+  });
+  EXPECT_TRUE(error.Has(
+      R"(^weft: worker 0 has not switched for [0-9.]+m?s: task \d+ 'busy' )"
+      R"(\(\S*watchdog_test.cc:\d+\) computes; let it Yield now and then\n)"
+      R"(    where: 'weft bt \d+' in gdb, or set the option dump_signal\n$)"))
+      << error.Text();
+}
+
+TEST_F(WatchdogTest, EachStallIsReported) {
+  StandardError error;
+  const auto io = Make<Evented>({.workers = 1, .watchdog = 20ms});
+  testing::RunOnInstance(*io, [&error](Evented& own) {
+    for (size_t stall = 1; stall <= 2; ++stall) {
+      while (Count(error.Text(), "computes") < stall) {
+      }
+      EXPECT_TRUE(Sleep(own, 1ms).ok());
+    }
+  });
+}
+
+TEST_F(WatchdogTest, TasksThatYieldOrWaitAreNotReported) {
+  StandardError error;
+  const auto io = Make<Evented>({.workers = 2, .watchdog = 20ms});
+  testing::RunOnInstance(*io, [](Evented& own) {
+    Future<absl::Status, Evented> sleeper =
+        Async(own, [](Evented& other) { return Sleep(other, 200ms); });
+    while (!sleeper.ready()) own.Yield();
+    EXPECT_TRUE(sleeper.Await(own).ok());
+  });
+  EXPECT_EQ(error.Text(), "");
+}
+
+TEST_F(WatchdogTest, WorkerIsWatchedAgainAfterAllWereIdle) {
+  StandardError error;
+  const auto io = Make<Evented>({.workers = 2, .watchdog = 20ms});
+  testing::RunOnInstance(*io, [&error](Evented& own) {
+    EXPECT_TRUE(Sleep(own, 200ms).ok());
+    EXPECT_EQ(error.Text(), "");
+    while (!error.Has("computes")) {
+    }
+  });
+}
+
+// In a process of its own, which cannot go on.
+TEST_F(WatchdogTest, S17TaskBlockedByAForeignLockIsReported) {
+  EXPECT_EXIT(
+      {
+        StandardError error;
+        const auto io = Make<Evented>({.workers = 1, .watchdog = 20ms});
+        std::thread([&error] {
+          error.Await("dump_signal");
+          [[maybe_unused]] const ssize_t written =
+              write(error.before(), error.Text().data(), error.Text().size());
+          _exit(0);
+        }).detach();
+        std::mutex foreign;
+        (void)io->Run([&foreign](Evented& own) {
+          auto holder = Async(own, {.name = "holder"}, [&](Evented& other) {
+            const std::lock_guard lock(foreign);
+            (void)Sleep(other, 1h);
+          });
+          own.Yield();
+          Async(own, {.name = "blocked"}, [&] {
+            const std::lock_guard lock(foreign);
+          }).Await(own);
+        });
+      },
+      ::testing::ExitedWithCode(0),
+      "task [0-9]+ 'blocked' .* is blocked in futex.2.: it waits for a lock "
+      "that is not weft's");
+}
+
+TEST_F(WatchdogTest, OffNeedsNoThread) {
+  const size_t before = testing::ProcessCensus::Take().threads;
+  const auto io = Make<Evented>({.workers = 1, .watchdog = 0s});
+  EXPECT_EQ(testing::ProcessCensus::Take().threads, before + 1);
+  const auto watched = Make<Evented>({.workers = 1});
+  EXPECT_EQ(testing::ProcessCensus::Take().threads, before + 3);
+}
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEFT_TEST_TSAN 1
+#endif
+#endif
+
+TEST_F(WatchdogTest, ReportHasABacktraceWithADumpSignal) {
+#if defined(WEFT_TEST_TSAN)
+  GTEST_SKIP() << "TSan holds signals back from code that makes no calls";
+#endif
+  StandardError error;
+  const auto io =
+      Make<Evented>({.workers = 1, .watchdog = 20ms, .dump_signal = SIGUSR2});
+  testing::RunOnInstance(*io, [&error](Evented&) {
+    while (!error.Has("\n    #1 \\S+\\+0x")) {
+    }
+  });
+  EXPECT_TRUE(error.Has(R"(computes; .*\n    #0 \S+\+0x[0-9a-f]+)"))
+      << error.Text();
+}
+
+template <class B>
+class DumpSignalTest : public testing::ConformanceTest<B> {};
+using RealBackends = ::testing::Types<Threaded, Evented>;
+TYPED_TEST_SUITE(DumpSignalTest, RealBackends);
+
+TYPED_TEST(DumpSignalTest, AllTasksAreWrittenAtTheSignal) {
+  StandardError error;
+  {
+    const auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+    testing::RunOnInstance(*io, [&error](TypeParam& own) {
+      Event<TypeParam> event;
+      Future<void, TypeParam> waiter =
+          Async(own, {.name = "waiter"},
+                [&](TypeParam& other) { (void)event.Wait(other); });
+      // It may come before the waiter waits.
+      while (!error.Has("'waiter'.*: waits: event 0x\\w+, for .*\n +#0 ")) {
+        kill(getpid(), SIGUSR2);
+        EXPECT_TRUE(Sleep(own, 10ms).ok());
+      }
+      event.Set(own);
+      waiter.Await(own);
+    });
+  }
+  EXPECT_TRUE(error.Has("weft: 2 tasks of (threaded|evented)\n"))
+      << error.Text();
+  struct sigaction action;
+  sigaction(SIGUSR2, nullptr, &action);
+  EXPECT_EQ(action.sa_handler, SIG_DFL) << "the handler was left behind";
+}
+
+TYPED_TEST(DumpSignalTest, SeveralInstancesShareTheHandler) {
+  StandardError error;
+  const auto one = Make<TypeParam>({.dump_signal = SIGUSR2});
+  {
+    const auto other = Make<TypeParam>({.dump_signal = SIGUSR2});
+    kill(getpid(), SIGUSR2);
+    error.Await("weft: 0 tasks(.|\n)*weft: 0 tasks");
+    const auto third = TypeParam::Create({.dump_signal = SIGUSR1});
+    EXPECT_EQ(third.status(),
+              absl::FailedPreconditionError(
+                  "option dump_signal: another instance has USR2; all have to "
+                  "have the same"));
+  }
+  kill(getpid(), SIGUSR2);
+  error.Await("weft: 0 tasks(.|\n)*weft: 0 tasks(.|\n)*weft: 0 tasks");
+}
+
+TYPED_TEST(DumpSignalTest, HandlerOfTheProgramIsNotReplaced) {
+  signal(SIGUSR2, [](int) {});
+  const auto io = TypeParam::Create({.dump_signal = SIGUSR2});
+  EXPECT_EQ(io.status(),
+            absl::FailedPreconditionError(
+                "option dump_signal: the program has a handler of its own for "
+                "USR2"));
+  signal(SIGUSR2, SIG_DFL);
+}
+
+}  // namespace
+}  // namespace weft

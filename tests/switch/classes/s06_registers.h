@@ -1,0 +1,192 @@
+// S6: a switch written as inline assembly. The compiler believes what the
+// statement says: a register that it does not name as clobbered, or the 128
+// bytes below the stack pointer that a function without calls may use, hold
+// what they held. Which of them does depends on every flag.
+#ifndef WEFT_TESTS_SWITCH_CLASSES_S06_REGISTERS_H_
+#define WEFT_TESTS_SWITCH_CLASSES_S06_REGISTERS_H_
+
+#include <cstdint>
+
+#include "weft/tests/switch/adapter.h"
+
+#if defined(__x86_64__)
+// Calls `call(argument)` with known values, made of `seed`, in the registers
+// that a function has to preserve; returns a bit for each that came back wrong
+// and one for the direction flag.
+extern "C" uint64_t weft_switch_call_with_registers(void (*call)(void*),
+                                                    void* argument,
+                                                    uint64_t seed);
+asm(R"(
+  .text
+  .p2align 4
+  .globl weft_switch_call_with_registers
+  .type weft_switch_call_with_registers, @function
+weft_switch_call_with_registers:
+  endbr64
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  pushq %rdx
+  movq %rdi, %rax
+  movq %rsi, %rdi
+  leaq 1(%rdx), %rbp
+  leaq 2(%rdx), %rbx
+  leaq 3(%rdx), %r12
+  leaq 4(%rdx), %r13
+  leaq 5(%rdx), %r14
+  leaq 6(%rdx), %r15
+  callq *%rax
+  movq (%rsp), %rdx
+  pushfq
+  popq %rax
+  andq $0x400, %rax
+  subq %rdx, %rbp
+  cmpq $1, %rbp
+  je 1f
+  orq $1, %rax
+1:
+  subq %rdx, %rbx
+  cmpq $2, %rbx
+  je 2f
+  orq $2, %rax
+2:
+  subq %rdx, %r12
+  cmpq $3, %r12
+  je 3f
+  orq $4, %rax
+3:
+  subq %rdx, %r13
+  cmpq $4, %r13
+  je 4f
+  orq $8, %rax
+4:
+  subq %rdx, %r14
+  cmpq $5, %r14
+  je 5f
+  orq $16, %rax
+5:
+  subq %rdx, %r15
+  cmpq $6, %r15
+  je 6f
+  orq $32, %rax
+6:
+  addq $8, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  retq
+  .size weft_switch_call_with_registers, . - weft_switch_call_with_registers
+)");
+#endif
+
+namespace weft::switches::s06_registers {
+
+struct Class {
+  static constexpr const char* kName = "s06_registers";
+
+  template <class Switch>
+  static void Check() {
+    const auto keep = [](uint64_t seed) {
+      return [seed](Flow<Switch>& self) {
+        KeepRegisters<&Class::Pause<Switch>>(self, seed);
+        KeepRedZone(self, seed);
+        KeepValues(self, static_cast<double>(seed % 1000));
+      };
+    };
+    Flow<Switch> first(keep(0x1111111111111000));
+    Flow<Switch> second(keep(0x2222222222222000));
+    for (uint64_t i = 0; i < 4; ++i) {
+      KeepRegisters<&Class::Resume<Switch>>(first, 0x3333333333333000 + i);
+      KeepRegisters<&Class::Resume<Switch>>(second, 0x4444444444444000 + i);
+    }
+    Expect(second.ended(), "a fiber did not end");
+  }
+
+ private:
+  template <class Switch>
+  static void Resume(void* flow) {
+    static_cast<Flow<Switch>*>(flow)->Resume();
+  }
+  template <class Switch>
+  static void Pause(void* flow) {
+    static_cast<Flow<Switch>*>(flow)->Pause();
+  }
+
+  // Every register that a function has to preserve.
+  template <auto kCall, class Switch>
+  static void KeepRegisters(Flow<Switch>& flow,
+                            [[maybe_unused]] uint64_t seed) {
+#if defined(__x86_64__)
+    Expect(weft_switch_call_with_registers(kCall, &flow, seed) == 0,
+           "a callee-saved register was lost");
+#else
+    kCall(&flow);
+#endif
+  }
+
+  // No call but the switch: if that is inlined there is none, and the locals
+  // may be below the stack pointer.
+  template <class Switch>
+  [[gnu::noinline]] static uint64_t InRedZone(Flow<Switch>& self,
+                                              uint64_t seed) {
+    volatile uint64_t a = seed + 1;
+    volatile uint64_t b = seed + 2;
+    volatile uint64_t c = seed + 3;
+    volatile uint64_t d = seed + 4;
+    volatile uint64_t e = seed + 5;
+    volatile uint64_t f = seed + 6;
+    volatile uint64_t g = seed + 7;
+    volatile uint64_t h = seed + 8;
+    self.Pause();
+    return (a ^ 1) + (b ^ 2) + (c ^ 3) + (d ^ 4) + (e ^ 5) + (f ^ 6) + (g ^ 7) +
+           (h ^ 8);
+  }
+  template <class Switch>
+  static void KeepRedZone(Flow<Switch>& self, uint64_t seed) {
+    uint64_t expected = 0;
+    for (uint64_t i = 1; i <= 8; ++i) expected += (seed + i) ^ i;
+    Expect(InRedZone(self, seed) == expected,
+           "locals below the stack pointer were overwritten");
+  }
+
+  using Vector2 = double __attribute__((vector_size(16)));
+  using Vector4 = double __attribute__((vector_size(32)));
+  using Vector8 = double __attribute__((vector_size(64)));
+
+  // More values than there are registers, of each kind.
+  template <class Switch>
+  [[gnu::noinline]] static void KeepValues(Flow<Switch>& self, double seed) {
+    volatile double from = seed;
+    const Vector2 two = {from, from + 1};
+    const Vector4 four = {from, from + 1, from + 2, from + 3};
+    const Vector8 eight = {from,     from + 1, from + 2, from + 3,
+                           from + 4, from + 5, from + 6, from + 7};
+    double reals[20];
+    long integers[20];
+    for (int i = 0; i < 20; ++i) {
+      reals[i] = from / (i + 1);
+      integers[i] = static_cast<long>(from) * (i + 1);
+    }
+    const bool less = from < 500;
+    self.Pause();
+    bool same = less == (from < 500);
+    for (int i = 0; i < 2; ++i) same = same && two[i] == from + i;
+    for (int i = 0; i < 4; ++i) same = same && four[i] == from + i;
+    for (int i = 0; i < 8; ++i) same = same && eight[i] == from + i;
+    for (int i = 0; i < 20; ++i) {
+      same = same && reals[i] == from / (i + 1);
+      same = same && integers[i] == static_cast<long>(from) * (i + 1);
+    }
+    Expect(same, "a value was lost across a switch");
+  }
+};
+
+}  // namespace weft::switches::s06_registers
+
+#endif  // WEFT_TESTS_SWITCH_CLASSES_S06_REGISTERS_H_
