@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
-#include "weft/runtime/internal/explorer.h"
+#include "weft/runtime/internal/wait_note.h"
 
 namespace weft::internal {
 
@@ -11,17 +11,17 @@ void JoinableTask::Await(Io& io) {
   uint32_t state = state_.load(std::memory_order_acquire);
   if (state == kEnded) return;
   const WaitNote note({.object = EndAwaitedOn(),
-                       .what = "for the end of task",
-                       .by = Awaited::By::kItsTasks});
+                       .what = "the end of task",
+                       .by = Awaited::By::kItsTasks,
+                       .task = id()});
   while (state != kEnded) {
     // kAwaited tells AnnounceEnd that somebody has to be woken.
     if (state == kRunning && !state_.compare_exchange_weak(
                                  state, kAwaited, std::memory_order_acquire)) {
       continue;
     }
-    const WakeReason reason = io.FutexWait(
-        state_, kAwaited,
-        {.interruptible = interruptible, .what = "end of task", .task = id()});
+    const WakeReason reason =
+        io.FutexWait(state_, kAwaited, {.interruptible = interruptible});
     if (reason == WakeReason::kInterrupted) {
       (void)io.CurrentTask("Future::Await").GiveUp();
       RequestCancel();
@@ -60,8 +60,7 @@ void JoinableTask::Unwatch(Io& io) {
     return;
   }
   while (state == kTelling) {
-    io.FutexWait(state_, kTelling,
-                 {.interruptible = false, .what = "end of task", .task = id()});
+    io.FutexWait(state_, kTelling, {.interruptible = false});
     state = state_.load(std::memory_order_acquire);
   }
 }

@@ -52,10 +52,6 @@ struct FutexWaitOptions {
   // False: cancels and deadlines of the scope are not looked at, for waits
   // that are short or must be carried through, such as locking a mutex.
   bool interruptible = true;
-  // What the task waits for, for dumps and debuggers; lives for ever.
-  const char* what = "word";
-  // The id of the task whose end it waits for; 0: it waits for something else.
-  uint64_t task = 0;
 };
 
 // What a backend says of itself, for logs and for people.

@@ -1,6 +1,6 @@
 #include "weft/runtime/task_group.h"
 
-#include "weft/runtime/internal/explorer.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/runtime/status.h"
 
 namespace weft::internal {
@@ -44,9 +44,8 @@ Interruption GroupCore::Enter(GroupTask& task) {
     ++waiting_for_place_;
     lock.unlock();
     const WakeReason reason = [&] {
-      const WaitNote note(
-          {.object = this, .what = "for a place in task group"});
-      return io_.FutexWait(running_, seen, {.what = "place in a task group"});
+      const WaitNote note({.object = this, .what = "a place in task group"});
+      return io_.FutexWait(running_, seen, {});
     }();
     lock.lock();
     --waiting_for_place_;
@@ -76,8 +75,7 @@ absl::Status GroupCore::Await(Io& io) {
   const Interruption interruption = [&] {
     const WaitNote note(EndOfAll());
     for (uint32_t left = running(); left != 0; left = running()) {
-      if (io.FutexWait(running_, left, {.what = "task group"}) ==
-          WakeReason::kInterrupted) {
+      if (io.FutexWait(running_, left, {}) == WakeReason::kInterrupted) {
         Cancel();
         AwaitEnd(io);
         return io.CurrentTask("TaskGroup::Await").GiveUp();
@@ -98,14 +96,13 @@ absl::Status GroupCore::Await(Io& io) {
 void GroupCore::AwaitEnd(Io& io) {
   const WaitNote note(EndOfAll());
   for (uint32_t left = running(); left != 0; left = running()) {
-    io.FutexWait(running_, left,
-                 {.interruptible = false, .what = "task group"});
+    io.FutexWait(running_, left, {.interruptible = false});
   }
 }
 
 Awaited GroupCore::EndOfAll() const {
   return {.object = this,
-          .what = "for the end of task group",
+          .what = "the end of task group",
           .by = Awaited::By::kItsTasks};
 }
 

@@ -28,6 +28,7 @@
 #include "weft/runtime/internal/random.h"
 #include "weft/runtime/internal/task_inspection.h"
 #include "weft/runtime/internal/task_record.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/runtime/internal/watcher.h"
 #include "weft/runtime/status.h"
 
@@ -41,9 +42,6 @@ constexpr Duration kDefaultIdleTimeout = std::chrono::seconds(5);
 // What a pipe takes whole once poll(2) says it is writable; pipe(7). Where a
 // write cannot be told not to block, a longer one could not be interrupted.
 constexpr size_t kMostPolledWrite = 4096;
-
-// What a task waits for whose word nobody knows.
-constexpr char kSleep[] = "sleep";
 
 // Stands for a thread that the backend did not start.
 class AttachedTask final : public Task {
@@ -454,12 +452,10 @@ WakeReason Threaded::FutexWait(const std::atomic<uint32_t>& word,
   }
   MonotonicTime deadline = options.deadline;
   if (options.interruptible) deadline = std::min(deadline, task.deadline());
-  const internal::RecordedWait note(
-      task.record, {.what = options.what,
-                    .object = options.what == kSleep ? nullptr : &word,
-                    .task = options.task,
-                    .since = internal::CoarseMonotonicNow(),
-                    .deadline = deadline});
+  internal::WaitDescription wait = task.record.FutexWaitOn(&word);
+  wait.since = internal::CoarseMonotonicNow();
+  wait.deadline = deadline;
+  const internal::RecordedWait recorded(task.record, wait);
   for (;;) {
     // Read before the conditions: a signal that comes after them ends Wait.
     const uint32_t seen = record.signals();
@@ -488,10 +484,10 @@ uint32_t Threaded::FutexWake(const std::atomic<uint32_t>& word,
 
 absl::Status Threaded::SleepUntil(MonotonicTime when) {
   const Task& task = CurrentTask("Sleep");
+  const internal::WaitNote note({.what = "sleep"});
   // Nobody wakes this word.
   const std::atomic<uint32_t> word{0};
-  if (FutexWait(word, 0, {.deadline = when, .what = kSleep}) ==
-      WakeReason::kInterrupted) {
+  if (FutexWait(word, 0, {.deadline = when}) == WakeReason::kInterrupted) {
     return internal::InterruptionStatus(task.GiveUp(), "sleep");
   }
   return absl::OkStatus();

@@ -38,11 +38,6 @@ struct NativeAtomics {
   }
 
   // Nobody wants to be told.
-  struct WaitNote {
-    explicit WaitNote(const Awaited&) {}
-    // Not trivial, so that a note that nobody reads is no unused variable.
-    ~WaitNote() {}
-  };
   static void Acquired(const Held&) {}
   static void Releasing(const void*, uint32_t = 1) {}
   static void Gone(const void*) {}
@@ -197,7 +192,6 @@ struct ExploredAtomics {
   static bool Before(const Lock* a, const Lock* b) {
     return ExploredLock::Before(a, b);
   }
-  using WaitNote = internal::WaitNote;
 
   static void Acquired(const Held& held) {
     if (current_explorer != nullptr) current_explorer->Acquired(held);

@@ -14,7 +14,7 @@ class Task;
 
 namespace internal {
 
-// What a task waits for, as an explorer is told.
+// What a task says that it waits for.
 struct Awaited {
   // Whose doing ends the wait, apart from a deadline that it may have.
   enum class By {
@@ -25,8 +25,9 @@ struct Awaited {
   };
 
   const void* object = nullptr;
-  const char* what = "";  // after "waits ": "for mutex" ...
+  const char* what = "";  // after "waits for": "mutex" ...; lives for ever
   By by = By::kAnybody;
+  uint64_t task = 0;  // the id of the task whose end it is; 0: another thing
 };
 
 // What a task has taken, as an explorer is told.
@@ -65,10 +66,9 @@ class Explorer {
   virtual void CheckFailed(std::string_view /*line*/) {}
 
   // What is told below is for reports and is no point. The task that runs:
-  // begins to wait, from now to EndWait; false, and no EndWait follows, if it
-  // is in a wait already, of which this one is a part.
-  virtual bool BeginWait(const Awaited& /*awaited*/) { return false; }
-  virtual void EndWait() {}
+  // begins to wait, and does not any more (WaitNote).
+  virtual void BeginWait(const Awaited& /*awaited*/) {}
+  virtual void EndWait(const Awaited& /*awaited*/) {}
   // Has taken something, or is about to let it go.
   virtual void Acquired(const Held& /*held*/) {}
   virtual void Releasing(const void* /*object*/, uint32_t /*count*/) {}
@@ -90,25 +90,6 @@ inline thread_local Explorer* current_explorer = nullptr;
 inline void ReachCancelPoint() {
   if (current_explorer != nullptr) current_explorer->CancelPoint();
 }
-
-// Tells the explorer, if there is one, what the task waits for, from its
-// construction to its destruction.
-class WaitNote {
- public:
-  explicit WaitNote(const Awaited& awaited) : awaited_(awaited) {
-    told_ =
-        current_explorer != nullptr && current_explorer->BeginWait(awaited_);
-  }
-  ~WaitNote() {
-    if (told_) current_explorer->EndWait();
-  }
-  WaitNote(const WaitNote&) = delete;
-  WaitNote& operator=(const WaitNote&) = delete;
-
- private:
-  const Awaited awaited_;
-  bool told_;
-};
 
 }  // namespace internal
 }  // namespace weft

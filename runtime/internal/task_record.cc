@@ -2,7 +2,15 @@
 
 #include <type_traits>
 
+#include "weft/runtime/internal/explorer.h"
+
 namespace weft::internal {
+
+WaitDescription TaskRecord::FutexWaitOn(const void* word) const {
+  if (awaited == nullptr) return {.what = "word", .object = word};
+  return {
+      .what = awaited->what, .object = awaited->object, .task = awaited->task};
+}
 
 constinit TaskRegistry::Shard TaskRegistry::shards[kShards];
 

@@ -23,10 +23,12 @@ class Task;
 
 namespace internal {
 
+struct Awaited;
+
 // What a task waits for.
 struct WaitDescription {
   const char* what = "";            // "recv", "mutex" ...; lives for ever
-  const void* object = nullptr;     // the word, if it waits on one
+  const void* object = nullptr;     // the primitive or the word, if it is one
   int descriptor = -1;              // of the operation, if it is one
   uint64_t task = 0;                // whose end it waits for, if for that
   MonotonicTime since{};            // right to a turn of the worker
@@ -44,6 +46,8 @@ struct TaskRecord {
     wait_deadline.store(wait.deadline.time_since_epoch().count(), kRelaxed);
     wait_what.store(wait.what, kRelaxed);
   }
+  // The wait in FutexWait: what the note says, or else for `word`.
+  WaitDescription FutexWaitOn(const void* word) const;
   void EndWait() { wait_what.store(nullptr, std::memory_order_relaxed); }
   // The wait for `what`, which was read from wait_what.
   WaitDescription Wait(const char* what) const {
@@ -79,6 +83,9 @@ struct TaskRecord {
   // Of a task that runs as a fiber: where its context keeps the stack pointer
   // while it is stopped, and null while it runs. Null for a thread.
   std::atomic<void* const*> stopped_at{nullptr};
+
+  // What a WaitNote says; null: there is none. Only the task's own thread.
+  const Awaited* awaited = nullptr;
 
   // As in WaitDescription; null: it does not wait.
   std::atomic<const char*> wait_what{nullptr};

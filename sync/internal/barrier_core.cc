@@ -10,6 +10,7 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -61,9 +62,8 @@ absl::Status BarrierCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
     released.ResumeAll(io);
     return status;
   }
-  const typename Atomics::WaitNote note({.object = this, .what = "in barrier"});
-  const WakeReason reason =
-      self.parker.Park(io, {.deadline = deadline, .what = "barrier"});
+  const WaitNote note({.object = this, .what = "barrier"});
+  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
   if (reason == WakeReason::kWoken) return status;
   {
     const std::lock_guard guard(lock_);

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -126,10 +127,8 @@ auto BroadcastCore<Atomics>::Receiver::Receive(Io& io, MonotonicTime deadline)
     if (Ready()) return Take();
     broadcast_.waiters_.PushBack(self);
   }
-  const typename Atomics::WaitNote note(
-      {.object = &broadcast_, .what = "to receive from broadcast"});
-  const WakeReason reason =
-      parker.Park(io, {.deadline = deadline, .what = "broadcast"});
+  const WaitNote note({.object = &broadcast_, .what = "a value of broadcast"});
+  const WakeReason reason = parker.Park(io, {.deadline = deadline});
   const std::lock_guard guard(broadcast_.lock_);
   if (reason == WakeReason::kWoken) return Take();
   broadcast_.waiters_.Remove(self);

@@ -13,6 +13,7 @@
 #include <new>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -156,11 +157,10 @@ template <class Atomics>
 absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
                                           Io& io, const Task& task,
                                           const char* what) {
-  const typename Atomics::WaitNote note(
+  const WaitNote note(
       {.object = this,
-       .what = &list == &senders_ ? "to send to channel"
-                                  : "to receive from channel"});
-  const WakeReason reason = self.parker.Park(io, {.what = "channel"});
+       .what = &list == &senders_ ? "room in channel" : "a value of channel"});
+  const WakeReason reason = self.parker.Park(io, {});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   {
     const std::lock_guard guard(lock_);

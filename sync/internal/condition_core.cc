@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -47,9 +48,8 @@ absl::Status ConditionCore<Atomics>::Wait(Io& io, MutexCore<Atomics>& mutex,
   }
   mutex.Unlock(io);
   const WakeReason reason = [&] {
-    const typename Atomics::WaitNote note(
-        {.object = this, .what = "for condition"});
-    return self.parker.Park(io, {.deadline = deadline, .what = "condition"});
+    const WaitNote note({.object = this, .what = "condition"});
+    return self.parker.Park(io, {.deadline = deadline});
   }();
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);

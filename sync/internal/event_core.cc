@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -83,14 +84,13 @@ absl::Status EventCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   waiters_.fetch_add(1, std::memory_order_relaxed);
   WakeReason reason = WakeReason::kWoken;
   uint32_t seen = Word();
-  const typename Atomics::WaitNote note({.object = this, .what = "for event"});
+  const WaitNote note({.object = this, .what = "event"});
   // A wake alone says nothing: it may have been meant for a wait that used
   // this address before. A Set that came together with a cancel counts.
   while (
       (seen & ~kWatched) == before &&
       (reason == WakeReason::kWoken || reason == WakeReason::kValueDiffered)) {
-    reason = io.FutexWait(WordOf(word_), seen,
-                          {.deadline = deadline, .what = "event"});
+    reason = io.FutexWait(WordOf(word_), seen, {.deadline = deadline});
     seen = Word();
   }
   if ((seen & ~kWatched) != before) reason = WakeReason::kWoken;

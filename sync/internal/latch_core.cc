@@ -3,6 +3,7 @@
 #include "weft/sync/internal/latch_core.h"
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -41,12 +42,11 @@ absl::Status LatchCore<Atomics>::Wait(Io& io, MonotonicTime deadline) {
   if (!status.ok() || seen == 0) return status;
   waiters_.fetch_add(1, std::memory_order_relaxed);
   WakeReason reason = WakeReason::kWoken;
-  const typename Atomics::WaitNote note({.object = this, .what = "for latch"});
+  const WaitNote note({.object = this, .what = "latch"});
   // Only the last CountDown wakes; one before it may make the word differ.
   while (seen != 0 && (reason == WakeReason::kWoken ||
                        reason == WakeReason::kValueDiffered)) {
-    reason = io.FutexWait(WordOf(count_), seen,
-                          {.deadline = deadline, .what = "latch"});
+    reason = io.FutexWait(WordOf(count_), seen, {.deadline = deadline});
     seen = count();
   }
   // A last CountDown that came together with a cancel counts.

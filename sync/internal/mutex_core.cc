@@ -30,6 +30,7 @@
 
 #include <mutex>
 
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 
 namespace weft::internal {
@@ -82,8 +83,8 @@ bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
         "wait for itself for ever; split the function into one that locks and "
         "one that expects the mutex to be held");
   }
-  const typename Atomics::WaitNote note(
-      {.object = this, .what = "for mutex", .by = Awaited::By::kHolders});
+  const WaitNote note(
+      {.object = this, .what = "mutex", .by = Awaited::By::kHolders});
   Waiter self;
   {
     const std::lock_guard guard(lock_);
@@ -91,8 +92,8 @@ bool MutexCore<Atomics>::LockContended(Io& io, const Task& task,
     waiters_.PushBack(self);
   }
   for (;;) {
-    const WakeReason reason = self.parker.Park(
-        io, {.deadline = deadline, .interruptible = false, .what = "mutex"});
+    const WakeReason reason =
+        self.parker.Park(io, {.deadline = deadline, .interruptible = false});
     if (self.granted) return true;
     const std::lock_guard guard(lock_);
     if (reason != WakeReason::kWoken) {

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -44,13 +45,12 @@ auto OnceCore<Atomics>::Begin(Io& io, MonotonicTime deadline)
     if (runner_ == &task) {
       Misuse(
           "Once::Run by the function that the same Once runs, which would wait "
-          "for itself for ever");
+          "itself for ever");
     }
     waiters_.PushBack(self);
   }
-  const typename Atomics::WaitNote note({.object = this, .what = "for once"});
-  const WakeReason reason =
-      self.parker.Park(io, {.deadline = deadline, .what = "once"});
+  const WaitNote note({.object = this, .what = "once"});
+  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
   if (reason != WakeReason::kWoken) {
     const std::lock_guard guard(lock_);
     waiters_.Remove(self);

@@ -21,6 +21,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 #include "weft/sync/internal/require_task.h"
 #include "weft/sync/internal/wait_status.h"
@@ -131,12 +132,10 @@ absl::StatusOr<size_t> RunSelect(Io& io, Branches branches) {
   }
   if (partner != nullptr) partner->Resume(io);
   if (at_once.has_value()) return *at_once;
-  const CompiledAtomics::WaitNote note(
-      {.object = &parker, .what = "in select"});
-  const WakeReason reason =
-      ready.has_value()
-          ? WakeReason::kValueDiffered
-          : parker.Park(io, {.deadline = deadline, .what = "select"});
+  const WaitNote note({.object = &parker, .what = "select"});
+  const WakeReason reason = ready.has_value()
+                                ? WakeReason::kValueDiffered
+                                : parker.Park(io, {.deadline = deadline});
   const std::optional<size_t> chosen = SettleAll(branches, io);
   WEFT_CHECK(chosen.has_value() == (reason == WakeReason::kWoken));
   if (ready.has_value()) return *ready;

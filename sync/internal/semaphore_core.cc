@@ -14,6 +14,7 @@
 #include <mutex>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/sync/internal/compiled_atomics.h"
 
 namespace weft::internal {
@@ -87,16 +88,14 @@ absl::Status SemaphoreCore<Atomics>::AcquireContended(Io& io, const Task& task,
         "Semaphore::Acquire of more permits than the maximum of the "
         "semaphore, which would wait for ever");
   }
-  const typename Atomics::WaitNote note(
-      {.object = this, .what = "for semaphore"});
+  const WaitNote note({.object = this, .what = "semaphore"});
   Waiter self(count);
   {
     const std::lock_guard guard(lock_);
     if (TakeOrCountWaiter(count)) return absl::OkStatus();
     waiters_.PushBack(self);
   }
-  const WakeReason reason =
-      self.parker.Park(io, {.deadline = deadline, .what = "semaphore"});
+  const WakeReason reason = self.parker.Park(io, {.deadline = deadline});
   if (reason == WakeReason::kWoken) return absl::OkStatus();
   WaitList<Waiter> granted;
   {

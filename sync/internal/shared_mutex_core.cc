@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "weft/runtime/internal/check.h"
+#include "weft/runtime/internal/wait_note.h"
 #include "weft/runtime/scope.h"
 #include "weft/sync/internal/compiled_atomics.h"
 
@@ -13,9 +14,9 @@ bool SharedMutexCore<Atomics>::TakeContended(Io& io, uint32_t count,
                                              MonotonicTime deadline,
                                              Wait wait) {
   const bool through = wait == Wait::kThrough;
-  const typename Atomics::WaitNote note(
+  const WaitNote note(
       {.object = this,
-       .what = count == kAll ? "for shared mutex" : "to read shared mutex",
+       .what = count == kAll ? "shared mutex" : "a share of shared mutex",
        .by = !through        ? Awaited::By::kAnybody
              : count == kAll ? Awaited::By::kHolders
                              : Awaited::By::kWriters});

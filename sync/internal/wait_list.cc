@@ -29,7 +29,7 @@ WakeReason Parker<Atomics>::Park(Io& io, const FutexWaitOptions& options) {
     if (Claim()) return reason;
     // A waker was first. It is between Claim and Resume, where it does not
     // park, and this frame has to stay until it is done.
-    current_options = {.interruptible = false, .what = options.what};
+    current_options = {.interruptible = false};
   }
 }
 

@@ -133,7 +133,7 @@ TYPED_TEST(DumpTest, ShowsWhatEachTaskWaitsForAndWhoSpawnedIt) {
     const ParsedDump dump = TestFixture::DumpUntil(io, [](const ParsedDump& d) {
       return d.Waits("locker", "mutex 0x[0-9a-f]+") &&
              d.Waits("inner", "event 0x[0-9a-f]+") &&
-             d.Waits("outer", "end of task " + d["inner"].id) &&
+             d.Waits("outer", "the end of task " + d["inner"].id) &&
              d.Waits("sleeper", "sleep");
     });
     EXPECT_EQ(dump["inner"].parent, "outer") << dump.text();

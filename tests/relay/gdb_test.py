@@ -71,7 +71,7 @@ class Gdb(RelayTest):
                             for s in states), states)
         self.assertTrue(any(re.fullmatch(r"waits: accept of descriptor \d+", s)
                             for s in states), states)
-        self.assertTrue(any(re.fullmatch(r"waits: task group 0x[0-9a-f]+", s)
+        self.assertTrue(any(re.fullmatch(r"waits: the end of task group 0x[0-9a-f]+", s)
                             for s in states), states)
         traces = backtraces(text)
         self.assertEqual(set(traces), set(tasks))

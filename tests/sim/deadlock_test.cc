@@ -135,7 +135,7 @@ TEST(PartialDeadlockTest, WritersOfTwoSharedMutexes) {
                             ExclusiveLock outer(shared.other_shared, io);
                             SharedLock inner(shared.shared, io);
                           }}),
-                "waits to read shared mutex #[0-9]+\n"
+                "waits for a share of shared mutex #[0-9]+\n"
                 "    task [23] .* holds shared mutex #[0-9]+ since step "
                 "[0-9]+, taken at .*deadlock_test.cc:[0-9]+");
 }
@@ -161,7 +161,7 @@ TEST(PartialDeadlockTest, ReaderReadsAgainBehindAWriter) {
                           [](Sim& io, Shared& shared) {
                             ExclusiveLock lock(shared.shared, io);
                           }}),
-                "  task 2 'first' .* waits to read shared mutex");
+                "  task 2 'first' .* waits for a share of shared mutex");
 }
 
 // Locks and does not unlock, which the analysis would not let pass.

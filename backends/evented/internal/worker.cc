@@ -480,8 +480,7 @@ WakeReason Worker::FutexWait(const std::atomic<uint32_t>& word,
   if (!ParkingLot::Enter(park, word, expected)) {
     return WakeReason::kValueDiffered;
   }
-  ParkFiber(park,
-            {.what = options.what, .object = &word, .task = options.task});
+  ParkFiber(park, fiber.task.record.FutexWaitOn(&word));
   if (park.resumed()) return WakeReason::kWoken;
   return options.interruptible && task.Interrupted() != Interruption::kNone
              ? WakeReason::kInterrupted

@@ -32,7 +32,6 @@ struct Wait : boost::intrusive::list_base_hook<>,
   const Kind kind;
   const void* const address;   // of the word, the lock ...
   const char* operation = "";  // or what else it waits for
-  uint64_t task = 0;           // whose end it waits for; 0: another thing
   MonotonicTime deadline = kNever;
   bool interruptible = false;
   // Why it ended.
@@ -59,14 +58,16 @@ struct Fiber {
                                     stack.bottom),
                 entry, this) {}
 
+  // What it says that it waits for; null where it says nothing.
+  const internal::Awaited* awaited() const { return task.record.awaited; }
+
   const uint32_t number;
   Task& task;
   const internal::Stack stack;
   internal::Context context;
   // Null while it could run.
   Wait* wait = nullptr;
-  // What it says that it waits for, and since when; null where it does not.
-  const internal::Awaited* awaited = nullptr;
+  // The step at which it began what it says that it waits for.
   uint64_t awaited_step = 0;
   // Locks that it holds.
   uint32_t locks = 0;

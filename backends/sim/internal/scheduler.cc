@@ -364,11 +364,14 @@ WakeReason Scheduler::Park(Wait& wait) {
   if (wait.address != nullptr) QueueOf(wait.address).push_back(wait);
   if (wait.deadline != kNever) timers_.insert(wait);
   self.wait = &wait;
-  self.task.record.BeginWait({.what = wait.operation,
-                              .object = wait.address,
-                              .task = wait.task,
-                              .since = wait.time,
-                              .deadline = wait.deadline});
+  internal::WaitDescription description =
+      wait.kind == Wait::Kind::kWord
+          ? self.task.record.FutexWaitOn(wait.address)
+          : internal::WaitDescription{.what = wait.operation,
+                                      .object = wait.address};
+  description.since = wait.time;
+  description.deadline = wait.deadline;
+  self.task.record.BeginWait(description);
   MakeNotRunnable(self);
   CheckCircle(self);
   SwitchTo(ChooseAfter(PointKind::kPark, wait.address));
@@ -438,8 +441,6 @@ WakeReason Scheduler::FutexWait(const std::atomic<uint32_t>& word,
   const bool differs = word.load(std::memory_order_relaxed) != expected;
   if (differs) return WakeReason::kValueDiffered;
   Wait wait(*running_, Wait::Kind::kWord, &word);
-  wait.operation = options.what;
-  wait.task = options.task;
   wait.deadline = options.deadline;
   wait.interruptible = options.interruptible;
   if (options.interruptible) {

@@ -138,8 +138,8 @@ class Scheduler final : public internal::Explorer {
   void CancelPoint() override;
   uint64_t NumberLock() override { return ++locks_; }
   void CheckFailed(std::string_view line) override;
-  bool BeginWait(const internal::Awaited& awaited) override;
-  void EndWait() override;
+  void BeginWait(const internal::Awaited& awaited) override;
+  void EndWait(const internal::Awaited& awaited) override;
   void Acquired(const internal::Held& held) override;
   void Releasing(const void* object, uint32_t count) override;
   void Gone(const void* object) override { ownership_.Forget(object); }

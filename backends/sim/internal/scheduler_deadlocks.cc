@@ -13,19 +13,13 @@ namespace weft::sim {
 
 // --- Notes -----------------------------------------------------------------
 
-bool Scheduler::BeginWait(const internal::Awaited& awaited) {
-  Fiber& self = *running_;
-  if (self.awaited != nullptr) return false;
-  self.awaited = &awaited;
-  self.awaited_step = steps_;
+void Scheduler::BeginWait(const internal::Awaited& awaited) {
+  running_->awaited_step = steps_;
   if (awaited.by == internal::Awaited::By::kItsTasks) ++joins_;
-  return true;
 }
 
-void Scheduler::EndWait() {
-  Fiber& self = *running_;
-  if (self.awaited->by == internal::Awaited::By::kItsTasks) --joins_;
-  self.awaited = nullptr;
+void Scheduler::EndWait(const internal::Awaited& awaited) {
+  if (awaited.by == internal::Awaited::By::kItsTasks) --joins_;
 }
 
 void Scheduler::Acquired(const internal::Held& held) {
@@ -62,9 +56,9 @@ void Scheduler::AbandonIdle() {
 
 void Scheduler::CheckCircle(const Fiber& fiber) {
   using By = internal::Awaited::By;
-  if (fiber.awaited == nullptr || fiber.awaited->by == By::kAnybody) return;
+  if (fiber.awaited() == nullptr || fiber.awaited()->by == By::kAnybody) return;
   // Nobody can wait for a task that holds no lock, but for its end.
-  if (fiber.awaited->by == By::kItsTasks && fiber.locks == 0 && joins_ < 2) {
+  if (fiber.awaited()->by == By::kItsTasks && fiber.locks == 0 && joins_ < 2) {
     return;
   }
   const std::vector<uint32_t> circle = FindCircle(*this, fiber);

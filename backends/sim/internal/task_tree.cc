@@ -41,7 +41,7 @@ class TaskTree {
       if (fiber == nullptr) break;
       AddLine(1, absl::StrCat("task ", Label(circle[i]), " ", What(*fiber)));
       const Holding* const holding =
-          HoldingOf(circle[(i + 1) % circle.size()], fiber->awaited->object);
+          HoldingOf(circle[(i + 1) % circle.size()], fiber->awaited()->object);
       if (holding != nullptr) AddLine(2, Holder(*holding));
     }
     return text_;
@@ -84,13 +84,13 @@ class TaskTree {
       }
       return;
     }
-    if (fiber.awaited == nullptr) return;
+    if (fiber.awaited() == nullptr) return;
     for (const Holding& holding : scheduler_.ownership().holdings()) {
-      if (holding.held.object == fiber.awaited->object) {
+      if (holding.held.object == fiber.awaited()->object) {
         AddLine(depth, Holder(holding));
       }
     }
-    const Notice* const notice = scheduler_.NoticeOf(fiber.awaited->object);
+    const Notice* const notice = scheduler_.NoticeOf(fiber.awaited()->object);
     if (notice != nullptr) AddLine(depth, Notification(*notice));
   }
 
@@ -190,16 +190,17 @@ class TaskTree {
       case Wait::Kind::kWord:
         break;
     }
-    const internal::Awaited* const awaited = fiber.awaited;
+    const internal::Awaited* const awaited = fiber.awaited();
     if (awaited == nullptr) {
       return absl::StrCat("waits on word #", scheduler_.NumberOf(wait.address));
     }
     for (const Fiber* other : scheduler_.fibers()) {
       if (other != nullptr && &other->task == awaited->object) {
-        return absl::StrCat("waits ", awaited->what, " ", Label(other->number));
+        return absl::StrCat("waits for ", awaited->what, " ",
+                            Label(other->number));
       }
     }
-    return absl::StrCat("waits ", awaited->what, " #",
+    return absl::StrCat("waits for ", awaited->what, " #",
                         scheduler_.NumberOf(awaited->object));
   }
 

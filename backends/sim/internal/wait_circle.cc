@@ -14,14 +14,16 @@ using Mode = internal::Held::Mode;
 
 bool WaitsForAlone(const Fiber& fiber, const void* object) {
   return fiber.wait != nullptr && fiber.wait->kind == Wait::Kind::kWord &&
-         fiber.wait->deadline == kNever && fiber.awaited != nullptr &&
-         fiber.awaited->object == object && fiber.awaited->by == By::kHolders;
+         fiber.wait->deadline == kNever && fiber.awaited() != nullptr &&
+         fiber.awaited()->object == object &&
+         fiber.awaited()->by == By::kHolders;
 }
 
 // A writer that cannot give up was in line before `reader` began to wait.
 bool StandsBehindWriter(const Scheduler& scheduler, const Fiber& reader) {
   return std::ranges::any_of(scheduler.fibers(), [&reader](const Fiber* fiber) {
-    return fiber != nullptr && WaitsForAlone(*fiber, reader.awaited->object) &&
+    return fiber != nullptr &&
+           WaitsForAlone(*fiber, reader.awaited()->object) &&
            fiber->wait->step < reader.awaited_step;
   });
 }
@@ -31,7 +33,7 @@ bool StandsBehindWriter(const Scheduler& scheduler, const Fiber& reader) {
 template <class Visit>
 void ForEachAwaited(const Scheduler& scheduler, const Fiber& fiber,
                     const Visit& visit) {
-  const internal::Awaited* const awaited = fiber.awaited;
+  const internal::Awaited* const awaited = fiber.awaited();
   if (awaited == nullptr || fiber.wait == nullptr ||
       fiber.wait->kind != Wait::Kind::kWord) {
     return;
@@ -100,7 +102,7 @@ std::vector<uint32_t> FindCircle(const Scheduler& scheduler,
 bool WaitsForLockOf(const Scheduler& scheduler, const Fiber& waiter,
                     uint32_t task) {
   bool waits = false;
-  if (waiter.awaited != nullptr && waiter.awaited->by != By::kItsTasks) {
+  if (waiter.awaited() != nullptr && waiter.awaited()->by != By::kItsTasks) {
     ForEachAwaited(scheduler, waiter,
                    [&](uint32_t other) { waits = waits || other == task; });
   }

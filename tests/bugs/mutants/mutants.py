@@ -102,7 +102,7 @@ MUTANTS = [
            "deadline).ok();",
            "shared_mutex_of_three", "a writer that waited takes one permit"),
     Mutant("shared_mutex_cancelled", "shared_mutex_core.cc",
-           "  if (wait == Wait::kThrough) shield.emplace(io);",
+           "  if (through) shield.emplace(io);",
            "  (void)wait;",
            "shared_mutex_through_cancel",
            "a cancel ends a wait that is no cancellation point"),
