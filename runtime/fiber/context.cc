@@ -18,6 +18,7 @@ Context::Context(void* stack_bottom, size_t stack_size, Entry entry,
                  void* argument)
     : entry_(entry),
       argument_(argument),
+      float_control_(FloatControl()),
       tsan_fiber_(TsanCreateFiber()),
       owns_tsan_fiber_(true) {
   auto* const bottom = static_cast<char*>(stack_bottom);
@@ -63,6 +64,7 @@ void Context::Start(boost::context::detail::transfer_t transfer) {
   self.thread_ = from.thread_;
   *self.thread_.exceptions = {};
   *self.thread_.error = 0;
+  SetFloatControl(self.float_control_);
   self.entry_(self.argument_);
   std::abort();
 }

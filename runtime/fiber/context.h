@@ -7,8 +7,8 @@
 // Besides the callee-saved registers a context has its own errno, exception
 // state (what is caught and what is in flight) and floating-point control
 // words. The switch itself is Boost.Context's out-of-line jump, which follows
-// the platform's ABI and saves MXCSR and the x87 control word; the rest is
-// saved in SwitchTo and nowhere else.
+// the platform's ABI and saves MXCSR and the x87 control word; the rest, with
+// FPCR on AArch64, is saved in SwitchTo and nowhere else.
 //
 // **Threads.** A context that has run must be resumed by the same thread: the
 // compiler keeps addresses of thread-local variables across calls.
@@ -17,8 +17,10 @@
 
 #include <boost/context/detail/fcontext.hpp>
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
+#include "weft/runtime/fiber/internal/float_control.h"
 #include "weft/runtime/fiber/internal/sanitizer.h"
 
 namespace weft::internal {
@@ -82,6 +84,7 @@ class Context {
   Context* target_ = nullptr;
   Entry entry_ = nullptr;
   void* argument_ = nullptr;
+  uint64_t float_control_ = 0;  // of a flow that has not started
   void* tsan_fiber_ = nullptr;
   bool owns_tsan_fiber_ = false;
   unsigned valgrind_id_ = 0;
@@ -94,7 +97,9 @@ inline void Context::SwitchTo(Context& to) {
   void* const caught = thread_.exceptions->caught;
   const unsigned int uncaught = thread_.exceptions->uncaught;
   const int error = *thread_.error;
+  const uint64_t float_control = FloatControl();
   Jump(to, /*last=*/false);
+  SetFloatControl(float_control);
   thread_.exceptions->caught = caught;
   thread_.exceptions->uncaught = uncaught;
   *thread_.error = error;

@@ -106,6 +106,11 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
   }
 }
 
+bool IsSame(const struct sigaction& a, const struct sigaction& b) {
+  return (a.sa_flags & SA_SIGINFO) == (b.sa_flags & SA_SIGINFO) &&
+         a.sa_handler == b.sa_handler;
+}
+
 bool IsOurs(const struct sigaction& action) {
   return (action.sa_flags & SA_SIGINFO) != 0 &&
          action.sa_sigaction == &OnSignal;
@@ -114,8 +119,9 @@ bool IsOurs(const struct sigaction& action) {
 void Install(int signal, Chain& chain) {
   struct sigaction now {};
   sigaction(signal, nullptr, &now);
-  // Below another handler, which will pass on to it.
-  if (chain.installed && IsHandler(now)) return;
+  // Below another handler, which will pass on to it; unless that one has put
+  // back what was there before ours.
+  if (chain.installed && IsHandler(now) && !IsSame(now, chain.before)) return;
   chain.before = now;
   struct sigaction ours {};
   ours.sa_sigaction = &OnSignal;

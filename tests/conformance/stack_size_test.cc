@@ -29,8 +29,8 @@ using testing::RunOnInstance;
 constexpr size_t kKiB = 1024;
 constexpr size_t kMiB = 1024 * kKiB;
 
-// Touches `size` bytes of the stack.
-[[gnu::noinline]] void Use(size_t size) {
+// Touches `size` bytes of the stack. ASan would put the frames elsewhere.
+[[gnu::noinline, gnu::no_sanitize_address]] void Use(size_t size) {
   volatile std::byte frame[4 * kKiB];
   for (size_t i = 0; i < sizeof(frame); i += 512) frame[i] = std::byte{1};
   if (size > sizeof(frame)) Use(size - sizeof(frame));
