@@ -12,6 +12,7 @@
 #include <regex>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include "weft/backends/evented/evented.h"
@@ -215,8 +216,16 @@ TYPED_TEST(DumpSignalTest, AllTasksAreWrittenAtTheSignal) {
       Future<void, TypeParam> waiter =
           Async(own, {.name = "waiter"},
                 [&](TypeParam& other) { (void)event.Wait(other); });
+      std::string waiting = "'waiter'.*: waits: event 0x\\w+, for .*";
+#if defined(WEFT_TEST_TSAN)
+      // It holds signals back from threads in system calls it does not know.
+      const bool answers = std::is_same_v<TypeParam, Evented>;
+#else
+      const bool answers = true;
+#endif
+      if (answers) waiting += "\n +#0 ";
       // It may come before the waiter waits.
-      while (!error.Has("'waiter'.*: waits: event 0x\\w+, for .*\n +#0 ")) {
+      while (!error.Has(waiting)) {
         kill(getpid(), SIGUSR2);
         EXPECT_TRUE(Sleep(own, 10ms).ok());
       }
