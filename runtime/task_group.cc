@@ -113,7 +113,10 @@ void GroupCore::Finish(GroupTask& task) {
     const std::lock_guard lock(mutex_);
     wake = LeaveLocked(task);
     if (task.exception_ != nullptr) {
-      if (first_exception_ == nullptr) first_exception_ = task.exception_;
+      // Moved, as the status is: the task may outlive what the waiter does.
+      if (first_exception_ == nullptr) {
+        first_exception_ = std::move(task.exception_);
+      }
       if (options_.cancel_on_error) CancelLocked();
     }
     if (!task.status_.ok() &&
