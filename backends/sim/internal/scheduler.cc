@@ -1,5 +1,3 @@
-// The scheduler of Sim. The file is long because who runs, who waits and what
-// time it is are one state.
 #include "weft/backends/sim/internal/scheduler.h"
 
 #include <unistd.h>
