@@ -84,8 +84,6 @@ class Scheduler {
     bool held_ = false;
   };
 
-  static constexpr bool kRefusesForkedChild = true;
-
   // Why no worker would start; empty if they would.
   static std::string Refusal() {
     if constexpr (Policy::kIgnoresShadowStacks) return "";

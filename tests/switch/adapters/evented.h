@@ -61,9 +61,6 @@ class EventedRuntime {
     Future<void, Evented> future_;
   };
 
-  // A child after fork has to leave an Evented alone.
-  static constexpr bool kRefusesForkedChild = false;
-
   static std::string Refusal() {
     const auto io = Evented::Create({.workers = 1});
     return std::string(io.status().message());

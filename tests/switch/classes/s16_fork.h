@@ -33,12 +33,9 @@ struct Class {
                       Expect(local == 42, "the child's stack is wrong");
                     })),
                            "the child could not end");
-                    if constexpr (Runtime::kRefusesForkedChild) {
-                      Expect(
-                          Crashed(InChild([&] { runtime.Notify(goes_on); })),
-                          "the child used the runtime as if its threads were "
-                          "there");
-                    }
+                    Expect(Crashed(InChild([&] { runtime.Notify(goes_on); })),
+                           "the child used the runtime as if its threads were "
+                           "there");
                     runtime.Notify(goes_on);
                   }});
     Expect(done, "the parent did not go on");
