@@ -111,7 +111,7 @@ TEST(BacktraceTest, StoppedFiberIsSeenWithAllItsCalls) {
     }
     ended = true;
   });
-  for (const size_t depth : {0, 1, 7}) {
+  for (const size_t depth : {size_t{0}, size_t{1}, size_t{7}}) {
     fiber.Resume();
     // As often as one likes: nothing is left behind on its stack.
     for (int i = 0; i < 300; ++i) {
