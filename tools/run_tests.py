@@ -77,7 +77,9 @@ CONFIGS = {
         skip=SOURCE_SUITES | USER_SUITES | SIM_SUITES,
         patience=5,
         environment={
-            "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1",
+            # Children that tests fork start threads, too.
+            "TSAN_OPTIONS": "halt_on_error=1:second_deadlock_stack=1:"
+                            "die_after_fork=0",
         },
         fixed_addresses=True,
     ),

@@ -33,7 +33,10 @@ struct Chain {
 std::mutex mutex;
 Chain chains[std::size(kCrashes)];
 
-thread_local CrashListener* listener_of_thread = nullptr;
+// The handler reads it: the dynamic model, which a library has that is loaded
+// with dlopen, would allocate it there at a thread's first look.
+[[gnu::tls_model(
+    "initial-exec")]] thread_local CrashListener* listener_of_thread = nullptr;
 
 // The default action, and what to do about a signal that a program ignores:
 // the kernel lets nobody ignore a fault.

@@ -159,9 +159,11 @@ TYPED_TEST(TaskGroupTest, BoundIsReachedAndHeld) {
         spawned.fetch_add(1);
       }
     });
-    YieldUntil(io, [&] { return crowd.inside() == kBound; });
+    YieldUntil(io, [&] {
+      return crowd.inside() == kBound && spawned.load() >= int{kBound};
+    });
     YieldTimes(io, 100);
-    EXPECT_EQ(spawned.load(), static_cast<int>(kBound));
+    EXPECT_EQ(spawned.load(), int{kBound});
     EXPECT_EQ(group.running(), kBound);
     gate.Set(io);
     spawner.Await(io);

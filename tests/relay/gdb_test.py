@@ -71,8 +71,8 @@ class Gdb(RelayTest):
                             for s in states), states)
         self.assertTrue(any(re.fullmatch(r"waits: accept of descriptor \d+", s)
                             for s in states), states)
-        self.assertTrue(any(re.fullmatch(r"waits: the end of task group 0x[0-9a-f]+", s)
-                            for s in states), states)
+        group = r"waits: the end of task group 0x[0-9a-f]+"
+        self.assertTrue(any(re.fullmatch(group, s) for s in states), states)
         traces = backtraces(text)
         self.assertEqual(set(traces), set(tasks))
         for heading, frames in traces.values():
@@ -88,8 +88,8 @@ class Gdb(RelayTest):
         self.assertFalse(any("??" in frame for frame in frames), text)
         if backend == "evented":
             self.assertIn("weft::internal::Context::Start", frames[-1], text)
-            self.assertIn("weft::internal::Worker::FiberMain", frames[-2],
-                          text)
+            # gdb knows no more of the name where Clang wrote short lines.
+            self.assertIn("FiberMain", frames[-2], text)
 
     def look_at_both(self, backend):
         live, dead = self.look_into(backend)

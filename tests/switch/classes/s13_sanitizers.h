@@ -43,7 +43,7 @@ struct Class {
     std::vector<std::unique_ptr<Flow<Switch> > > flows;
     for (int i = 0; i < 100; ++i) {
       flows.push_back(std::make_unique<Flow<Switch> >(
-          [](Flow<Switch>& self) { PauseDeep(1000, self); }, kLarge));
+          [](Flow<Switch>& self) { PauseDeep(5000, self); }, kLarge));
       flows.back()->Resume();
     }
     for (const auto& flow : flows) flow->Resume();
