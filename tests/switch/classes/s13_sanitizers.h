@@ -14,6 +14,8 @@
 
 #if defined(WEFT_SWITCH_ASAN)
 #include <sanitizer/asan_interface.h>
+#elif defined(WEFT_SWITCH_TSAN)
+#include <sanitizer/tsan_interface.h>
 #endif
 
 namespace weft::switches::s13_sanitizers {
@@ -39,11 +41,17 @@ struct Class {
       LookAtStack();
     }
 #elif defined(WEFT_SWITCH_TSAN)
+    void* const outside = __tsan_get_current_fiber();
+    Flow<Switch> told([outside](Flow<Switch>&) {
+      Expect(__tsan_get_current_fiber() != outside,
+             "TSan takes a fiber for the flow that has resumed it");
+    });
+    told.Resume();
     // More frames than TSan can keep of one flow of control.
     std::vector<std::unique_ptr<Flow<Switch> > > flows;
     for (int i = 0; i < 100; ++i) {
       flows.push_back(std::make_unique<Flow<Switch> >(
-          [](Flow<Switch>& self) { PauseDeep(5000, self); }, kLarge));
+          [](Flow<Switch>& self) { PauseDeep(1000, self); }, kLarge));
       flows.back()->Resume();
     }
     for (const auto& flow : flows) flow->Resume();
