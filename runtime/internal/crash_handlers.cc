@@ -33,10 +33,10 @@ struct Chain {
 std::mutex mutex;
 Chain chains[std::size(kCrashes)];
 
-// The handler reads it: the dynamic model, which a library has that is loaded
-// with dlopen, would allocate it there at a thread's first look.
-[[gnu::tls_model(
-    "initial-exec")]] thread_local CrashListener* listener_of_thread = nullptr;
+thread_local CrashListener* listener_of_thread = nullptr;
+// While there are none, the handler leaves the thread-local alone: that of a
+// library which was loaded with dlopen is allocated at a thread's first look.
+std::atomic<int> listeners{0};
 
 // The default action, and what to do about a signal that a program ignores:
 // the kernel lets nobody ignore a fault.
@@ -101,7 +101,8 @@ void OnSignal(int signal, siginfo_t* info, void* context) {
     const Crash& crash = kCrashes[i];
     if (crash.signal != signal) continue;
     if (crash.is_fault && info->si_code > 0) ReportOverflow(info->si_addr);
-    if (listener_of_thread != nullptr) {
+    if (listeners.load(std::memory_order_relaxed) != 0 &&
+        listener_of_thread != nullptr) {
       listener_of_thread->OnCrash(crash.name);
     }
     errno = error;
@@ -150,9 +151,13 @@ bool Concerns(const Crash& crash, CrashHandlers::Signals signals) {
 
 CrashListener::CrashListener() : before_(listener_of_thread) {
   listener_of_thread = this;
+  listeners.fetch_add(1, std::memory_order_relaxed);
 }
 
-CrashListener::~CrashListener() { listener_of_thread = before_; }
+CrashListener::~CrashListener() {
+  listeners.fetch_sub(1, std::memory_order_relaxed);
+  listener_of_thread = before_;
+}
 
 CrashHandlers::CrashHandlers(Signals signals) : signals_(signals) {
   const std::lock_guard lock(mutex);
