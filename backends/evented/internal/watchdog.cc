@@ -85,8 +85,10 @@ bool Watchdog::Look() {
 }
 
 bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
+  // Of its own time, for a worker that others keep off the processor is late
+  // and not stuck; and not of `span`, for then it would never be found out.
   const bool computes =
-      worker.ProcessorTime() - seen.processor_time >= span / 2;
+      worker.ProcessorTime() - seen.processor_time >= limit_ / 2;
   if (!computes && !IsBlocked(worker.thread_id())) return false;
   std::optional<TaskSnapshot> task;
   TaskRegistry::ForEach([&](const TaskRecord& record) {
