@@ -39,7 +39,8 @@ ADAPTERS = {
 RUNTIME = ["runtime", "runtime/internal", "runtime/fiber"]
 NOT_RUNTIME = {"runtime/flags.cc"}
 # Whose unnamed namespaces have names that others of their unit have, too.
-APART = {"runtime/internal/guarded_stacks.cc"}
+APART = {"runtime/internal/dump_signal.cc",
+         "runtime/internal/guarded_stacks.cc"}
 BACKEND = ["backends/evented", "backends/evented/internal"]
 # What the classes use of sync/.
 SYNC = ["sync/internal/mutex_core.cc", "sync/internal/wait_list.cc",
