@@ -1,7 +1,5 @@
 #include "weft/backends/sim/sim.h"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdlib>
 #include <limits>
@@ -19,6 +17,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/stack_measure.h"
+#include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/status.h"
 
 namespace weft {
@@ -30,11 +29,9 @@ constexpr WallTime kCalendarBeginning{
     std::chrono::seconds(1'700'000'000)};  // 14 November 2023
 
 [[noreturn]] void Die(const sim::Failure& failure, uint64_t seed) {
-  const std::string text = absl::StrCat(
+  internal::WriteError(absl::StrCat(
       "weft: sim: ", Name(failure.kind), " at step ", failure.step, ", seed ",
-      seed, ": ", failure.text, "\ntasks:\n", failure.tasks, "\n");
-  [[maybe_unused]] const ssize_t written =
-      write(STDERR_FILENO, text.data(), text.size());
+      seed, ": ", failure.text, "\ntasks:\n", failure.tasks, "\n"));
   std::abort();
 }
 

@@ -1,13 +1,12 @@
 #include "weft/runtime/internal/check.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/internal/current.h"
+#include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/task.h"
 
 namespace weft::internal {
@@ -15,10 +14,7 @@ namespace {
 
 [[noreturn]] void Die(const std::string& line) {
   if (current_explorer != nullptr) current_explorer->CheckFailed(line);
-  // One write, so that lines of several threads do not mix. Nothing can be
-  // done about a failure: the program ends here.
-  [[maybe_unused]] const ssize_t written =
-      write(STDERR_FILENO, line.data(), line.size());
+  WriteError(line);
   std::abort();
 }
 

@@ -7,12 +7,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <string>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/dump_signal.h"
+#include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/task_dump.h"
 
 namespace weft::internal {
@@ -34,14 +34,6 @@ class BlockAllSignals {
 };
 
 }  // namespace
-
-void WriteError(std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = write(STDERR_FILENO, text.data(), text.size());
-    if (written < 0 && errno != EINTR) return;
-    if (written > 0) text.remove_prefix(static_cast<size_t>(written));
-  }
-}
 
 Watcher::~Watcher() { Stop(); }
 

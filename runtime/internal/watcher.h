@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <string_view>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -13,9 +12,6 @@
 #include "weft/runtime/io.h"
 
 namespace weft::internal {
-
-// Writes to standard error, in one call where the kernel takes it whole.
-void WriteError(std::string_view text);
 
 class Watcher {
  public:

@@ -12,6 +12,7 @@
 #include "weft/runtime/internal/backtrace.h"
 #include "weft/runtime/internal/dump_signal.h"
 #include "weft/runtime/internal/task_inspection.h"
+#include "weft/runtime/internal/write_error.h"
 
 namespace weft::internal {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "weft/runtime/internal/write_error.h"
 
 namespace weft::sim {
 namespace {
@@ -66,13 +67,11 @@ void BlockedWatch::Watch() {
     looks = now.has_value() && now == seen ? looks + 1 : 0;
     seen = std::move(now);
     if (looks < kLooks) continue;
-    const std::string text = absl::StrCat(
+    internal::WriteError(absl::StrCat(
         "weft: sim: a task has blocked the thread for ",
         absl::FormatDuration(absl::FromChrono(limit_)),
         ", and with it all tasks: it waits by means that are not weft's, such "
-        "as a std::mutex that another task holds across a wait\n");
-    [[maybe_unused]] const ssize_t written =
-        write(STDERR_FILENO, text.data(), text.size());
+        "as a std::mutex that another task holds across a wait\n"));
     pthread_kill(thread_, SIGABRT);
     return;
   }
