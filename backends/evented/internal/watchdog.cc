@@ -3,7 +3,6 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -12,39 +11,26 @@
 #include "weft/runtime/internal/backtrace.h"
 #include "weft/runtime/internal/dump_signal.h"
 #include "weft/runtime/internal/task_inspection.h"
+#include "weft/runtime/internal/thread_status.h"
 #include "weft/runtime/internal/write_error.h"
 
 namespace weft::internal {
 namespace {
 
-std::string OfThread(int32_t thread, const char* file) {
-  std::ifstream stream(absl::StrCat("/proc/self/task/", thread, "/", file));
-  std::string line;
-  std::getline(stream, line);
-  return line;
-}
-
-// Whether the thread is blocked in the kernel; proc(5).
 bool IsBlocked(int32_t thread) {
-  const std::string line = OfThread(thread, "stat");
-  // After the name, in which there may be anything.
-  const size_t state = line.rfind(") ");
-  return state != std::string::npos && state + 2 < line.size() &&
-         (line[state + 2] == 'S' || line[state + 2] == 'D');
+  const char state = ThreadStatus::Of(thread).state;
+  return state == 'S' || state == 'D';
 }
 
 std::string WhereBlocked(int32_t thread) {
-  const std::string line = OfThread(thread, "syscall");
-  const std::string number = line.substr(0, line.find(' '));
-  if (number == std::to_string(SYS_futex)) {
-    return "is blocked in futex(2): it waits for a lock that is not weft's, "
-           "such as a std::mutex that was held across a wait";
-  }
-  if (number.empty() ||
-      number.find_first_not_of("0123456789") != std::string::npos) {
-    return "is blocked in the kernel";
-  }
-  return absl::StrCat("is blocked in system call ", number);
+  const std::optional<int64_t> call = SystemCallOf(thread);
+  if (!call.has_value()) return "is blocked in the kernel";
+  return absl::StrCat(
+      "is blocked in ", SystemCallName(*call),
+      call == SYS_futex
+          ? ": it waits for a lock that is not weft's, such as a std::mutex "
+            "that was held across a wait"
+          : "");
 }
 
 }  // namespace
