@@ -33,7 +33,9 @@ struct Options {
   std::optional<DriverKind> driver = std::nullopt;
 
   // WEFT_WORKERS, Evented only: threads that run fibers, 1 to 256. Default:
-  // the processors this process may use.
+  // the processors this process may use, by its affinity and by the CPU quotas
+  // of its control groups (a container's limit of 1.5 processors allows 2).
+  // They are looked at when the backend is created.
   std::optional<uint32_t> workers = std::nullopt;
 
   // WEFT_STACK_SIZE: bytes of address space for the stack of a task, guard
