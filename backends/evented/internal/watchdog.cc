@@ -6,6 +6,7 @@
 #include <fstream>
 #include <optional>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "weft/backends/evented/internal/worker_group.h"
@@ -33,18 +34,49 @@ bool IsBlocked(int32_t thread) {
          (line[state + 2] == 'S' || line[state + 2] == 'D');
 }
 
-std::string WhereBlocked(int32_t thread) {
+constexpr int64_t kNone = -1;
+
+// The system call that the thread is in, kNone if it is in none; proc(5).
+// Nothing if the kernel does not tell.
+std::optional<int64_t> SystemCallOf(int32_t thread) {
   const std::string line = OfThread(thread, "syscall");
-  const std::string number = line.substr(0, line.find(' '));
-  if (number == std::to_string(SYS_futex)) {
-    return "is blocked in futex(2): it waits for a lock that is not weft's, "
-           "such as a std::mutex that was held across a wait";
+  if (line == "running") return kNone;
+  int64_t number;
+  if (!absl::SimpleAtoi(line.substr(0, line.find(' ')), &number)) return {};
+  return number;
+}
+
+std::string Describe(std::optional<int64_t> system_call) {
+  switch (system_call.value_or(kNone)) {
+    case kNone:
+      return "is blocked in the kernel";
+    case SYS_futex:
+      return "is blocked in futex(2): it waits for a lock that is not weft's, "
+             "such as a std::mutex that was held across a wait";
+    default:
+      return absl::StrCat("is blocked in system call ", *system_call);
   }
-  if (number.empty() ||
-      number.find_first_not_of("0123456789") != std::string::npos) {
-    return "is blocked in the kernel";
+}
+
+// Whether the kernel begins the call again after a handler with SA_RESTART, so
+// that the task notices nothing of a signal; signal(7).
+bool OutlivesSignals(std::optional<int64_t> system_call) {
+  if (!system_call.has_value()) return false;
+  switch (*system_call) {
+    case kNone:
+    case SYS_futex:
+    case SYS_read:
+    case SYS_readv:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_openat:
+    case SYS_flock:
+    case SYS_wait4:
+    case SYS_waitid:
+      return true;
+    default:
+      return false;
   }
-  return absl::StrCat("is blocked in system call ", number);
 }
 
 }  // namespace
@@ -100,17 +132,20 @@ bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
   });
   // Whatever it was, it is over.
   if (!task.has_value() || worker.progress() != seen.progress) return false;
+  const std::optional<int64_t> system_call =
+      computes ? kNone : SystemCallOf(worker.thread_id());
   Backtrace backtrace;
   const bool has_backtrace =
-      DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
+      OutlivesSignals(system_call)
+          ? DumpSignal::BorrowBacktraceOf(worker.thread_id(), backtrace)
+          : DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
   std::string text = absl::StrCat(
       "weft: worker ", worker.index(), " has not switched for ",
       absl::FormatDuration(absl::FromChrono(
           std::chrono::duration_cast<std::chrono::milliseconds>(span))),
       ": task ", task->id, " '", task->name, "'",
       task->place.empty() ? "" : absl::StrCat(" (", task->place, ")"), " ",
-      computes ? "computes; let it Yield now and then"
-               : WhereBlocked(worker.thread_id()),
+      computes ? "computes; let it Yield now and then" : Describe(system_call),
       "\n");
   Symbolizer symbolizer;
   for (size_t i = 0; i < backtrace.size; ++i) {
