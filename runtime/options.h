@@ -77,7 +77,8 @@ struct Options {
 
   // WEFT_WATCHDOG, Evented only: how long a worker may go without a switch
   // before that is reported on standard error, once, with the name of the task
-  // that keeps it, such as `500ms`; at least 10 ms, and 0 is off. Default: 1 s.
+  // that keeps it and its backtrace, such as `500ms`; at least 10 ms, and 0 is
+  // off. Where it takes a signal and which: docs/debugging.md. Default: 1 s.
   std::optional<Duration> watchdog = std::nullopt;
 
   // WEFT_DUMP_SIGNAL, Threaded and Evented: at this signal all tasks are

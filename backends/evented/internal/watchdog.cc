@@ -22,15 +22,33 @@ bool IsBlocked(int32_t thread) {
   return state == 'S' || state == 'D';
 }
 
-std::string WhereBlocked(int32_t thread) {
-  const std::optional<int64_t> call = SystemCallOf(thread);
-  if (!call.has_value()) return "is blocked in the kernel";
+std::string Describe(std::optional<int64_t> system_call) {
+  if (!system_call.has_value()) return "is blocked in the kernel";
   return absl::StrCat(
-      "is blocked in ", SystemCallName(*call),
-      call == SYS_futex
+      "is blocked in ", SystemCallName(*system_call),
+      system_call == SYS_futex
           ? ": it waits for a lock that is not weft's, such as a std::mutex "
             "that was held across a wait"
           : "");
+}
+
+// Whether the kernel begins the call again after a handler with SA_RESTART, so
+// that the task notices nothing of a signal; signal(7).
+bool OutlivesSignals(std::optional<int64_t> system_call) {
+  switch (system_call.value_or(-1)) {
+    case SYS_futex:
+    case SYS_read:
+    case SYS_readv:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_openat:
+    case SYS_flock:
+    case SYS_wait4:
+    case SYS_waitid:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -86,17 +104,19 @@ bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
   });
   // Whatever it was, it is over.
   if (!task.has_value() || worker.progress() != seen.progress) return false;
+  const std::optional<int64_t> system_call = SystemCallOf(worker.thread_id());
   Backtrace backtrace;
   const bool has_backtrace =
-      DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
+      computes || OutlivesSignals(system_call)
+          ? DumpSignal::BorrowBacktraceOf(worker.thread_id(), backtrace)
+          : DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
   std::string text = absl::StrCat(
       "weft: worker ", worker.index(), " has not switched for ",
       absl::FormatDuration(absl::FromChrono(
           std::chrono::duration_cast<std::chrono::milliseconds>(span))),
       ": task ", task->id, " '", task->name, "'",
       task->place.empty() ? "" : absl::StrCat(" (", task->place, ")"), " ",
-      computes ? "computes; let it Yield now and then"
-               : WhereBlocked(worker.thread_id()),
+      computes ? "computes; let it Yield now and then" : Describe(system_call),
       "\n");
   Symbolizer symbolizer;
   for (size_t i = 0; i < backtrace.size; ++i) {
