@@ -9,12 +9,14 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "weft/backends/evented/evented.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/task_group.h"
+#include "weft/sync/event.h"
 #include "weft/tests/embedded/plugin.h"
 
 namespace weft {
@@ -79,6 +81,23 @@ TEST(TwoRuntimesTest, BothRunAtOnce) {
   for (int round = 0; round < 3; ++round) sum += plugin.Run(20);
   host.join();
   EXPECT_EQ(sum, 3 * 2 * 20);
+}
+
+// gdb_test.py stops it in a task of the plugin.
+TEST(TwoRuntimesTest, PluginRunsWhileATaskOfTheHostWaits) {
+  Plugin plugin;
+  const auto io = Evented::Create(Reporting()).value();
+  const absl::Status status = io->Run([&](Evented& own) {
+    Event<Evented> done;
+    std::thread host([&] {
+      EXPECT_EQ(plugin.Run(1), 2);
+      done.Set(own);
+    });
+    const absl::Status waited = done.Wait(own);
+    host.join();
+    return waited;
+  });
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST(TwoRuntimesTest, HandlersAreThoseOfBeforeInTheEnd) {
