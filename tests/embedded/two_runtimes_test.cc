@@ -122,6 +122,22 @@ TEST(TwoRuntimesTest, ProcessForksAfterThePluginIsGone) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
+// Else a crash in the host would call what is no longer there.
+TEST(TwoRuntimesTest, HandlerBelowAnotherStaysLoaded) {
+  if (std::getenv("WEFT_TEST_PLUGIN_SHARES") != nullptr) {
+    GTEST_SKIP() << "the handler is not in this plugin";
+  }
+  std::unique_ptr<Evented> io;
+  {
+    Plugin plugin;
+    plugin.Keep(true);
+    io = Evented::Create(Reporting()).value();
+    plugin.Keep(false);
+  }
+  EXPECT_NE(dlopen(std::getenv("WEFT_TEST_PLUGIN"), RTLD_NOW | RTLD_NOLOAD),
+            nullptr);
+}
+
 [[gnu::noinline]] int Recurse(volatile int* above) {
   volatile int here[64] = {*above};
   return here[0] == 0 ? 0 : Recurse(here) + here[0];
