@@ -16,11 +16,20 @@ uint64_t NextId() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+// A line of a message or a dump stays a line whatever tasks are called.
+std::string WithoutControls(std::string_view name) {
+  std::string text(name);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  }
+  return text;
+}
+
 }  // namespace
 
 Task::Task(Io& io, Task* parent, const SpawnOptions& options)
     : io_(&io),
-      name_(!options.name.empty() ? std::string(options.name)
+      name_(!options.name.empty() ? WithoutControls(options.name)
             : parent != nullptr   ? parent->name_
                                   : std::string("main")),
       where_(options.where),
