@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -18,8 +19,12 @@
 #include "weft/backends/evented/evented.h"
 #include "weft/backends/threaded/threaded.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/options.h"
+#include "weft/runtime/task_dump.h"
+#include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
+#include "weft/sync/latch.h"
 #include "weft/tests/conformance/backends.h"
 
 namespace weft {
@@ -79,6 +84,21 @@ size_t Count(const std::string& text, const std::string& part) {
   }
   return count;
 }
+
+// SIGUSR2 is blocked in this thread, for as long as it lives.
+class BlockedSignal {
+ public:
+  BlockedSignal() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &signals, &before_);
+  }
+  ~BlockedSignal() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
 
 template <class B>
 std::unique_ptr<B> Make(Options options) {
@@ -171,6 +191,50 @@ TEST_F(WatchdogTest, S17TaskBlockedByAForeignLockIsReported) {
       ::testing::ExitedWithCode(0),
       "task [0-9]+ 'blocked' .* is blocked in futex.2.: it waits for a lock "
       "that is not weft's");
+}
+
+// In a process of its own, which is stopped and goes on, as it is by a
+// debugger.
+TEST_F(WatchdogTest, TimeInWhichTheProcessWasStoppedDoesNotCount) {
+  constexpr auto kLimit = 400ms;
+  for (;;) {
+    int output[2];
+    int input[2];
+    ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
+    ASSERT_EQ(pipe2(input, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      dup2(output[1], STDERR_FILENO);
+      const auto io = Make<Evented>({.workers = 1, .watchdog = kLimit});
+      (void)io->Run([&](Evented&) {
+        char byte = 0;
+        (void)!write(STDERR_FILENO, "b", 1);
+        (void)!read(input[0], &byte, 1);
+      });
+      _exit(0);
+    }
+    close(output[1]);
+    char byte = 0;
+    ASSERT_EQ(read(output[0], &byte, 1), 1);
+    // It is looked at and found blocked, for less than the limit.
+    auto begin = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(kLimit / 2);
+    kill(child, SIGSTOP);
+    auto awake = std::chrono::steady_clock::now() - begin;
+    std::this_thread::sleep_for(2 * kLimit);
+    begin = std::chrono::steady_clock::now();
+    kill(child, SIGCONT);
+    EXPECT_EQ(write(input[1], "x", 1), 1);
+    std::string text;
+    while (read(output[0], &byte, 1) == 1) text += byte;
+    awake += std::chrono::steady_clock::now() - begin;
+    EXPECT_EQ(waitpid(child, nullptr, 0), child);
+    for (const int fd : {output[0], input[0], input[1]}) close(fd);
+    // On a machine that is busy enough it was blocked for too long.
+    if (awake >= kLimit * 3 / 4) continue;
+    EXPECT_EQ(text, "");
+    break;
+  }
 }
 
 TEST_F(WatchdogTest, OffNeedsNoThread) {

@@ -3,7 +3,9 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
+#include <iterator>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -33,18 +35,64 @@ bool IsBlocked(int32_t thread) {
          (line[state + 2] == 'S' || line[state + 2] == 'D');
 }
 
+// Those that tasks are found in; null for others.
+const char* NameOfSystemCall(int number) {
+  struct SystemCall {
+    int number;
+    const char* name;
+  };
+  static constexpr SystemCall kCalls[] = {
+    {SYS_read, "read(2)"},
+    {SYS_pread64, "pread(2)"},
+    {SYS_readv, "readv(2)"},
+    {SYS_write, "write(2)"},
+    {SYS_pwrite64, "pwrite(2)"},
+    {SYS_writev, "writev(2)"},
+    {SYS_fsync, "fsync(2)"},
+    {SYS_fdatasync, "fdatasync(2)"},
+    {SYS_openat, "openat(2)"},
+    {SYS_flock, "flock(2)"},
+    {SYS_nanosleep, "nanosleep(2)"},
+    {SYS_clock_nanosleep, "clock_nanosleep(2)"},
+    {SYS_ppoll, "ppoll(2)"},
+    {SYS_epoll_pwait, "epoll_pwait(2)"},
+    {SYS_connect, "connect(2)"},
+    {SYS_accept, "accept(2)"},
+    {SYS_accept4, "accept4(2)"},
+    {SYS_recvfrom, "recvfrom(2)"},
+    {SYS_recvmsg, "recvmsg(2)"},
+    {SYS_sendto, "sendto(2)"},
+    {SYS_sendmsg, "sendmsg(2)"},
+    {SYS_wait4, "wait4(2)"},
+    {SYS_waitid, "waitid(2)"},
+// Newer architectures have only the calls above.
+#if defined(SYS_poll)
+    {SYS_poll, "poll(2)"},
+    {SYS_select, "select(2)"},
+    {SYS_epoll_wait, "epoll_wait(2)"},
+#endif
+  };
+  const auto* const found = std::find_if(
+      std::begin(kCalls), std::end(kCalls),
+      [number](const SystemCall& call) { return call.number == number; });
+  return found == std::end(kCalls) ? nullptr : found->name;
+}
+
 std::string WhereBlocked(int32_t thread) {
   const std::string line = OfThread(thread, "syscall");
-  const std::string number = line.substr(0, line.find(' '));
-  if (number == std::to_string(SYS_futex)) {
+  int number = -1;
+  std::from_chars(line.data(), line.data() + line.size(), number);
+  if (number == SYS_futex) {
     return "is blocked in futex(2): it waits for a lock that is not weft's, "
            "such as a std::mutex that was held across a wait";
   }
-  if (number.empty() ||
-      number.find_first_not_of("0123456789") != std::string::npos) {
-    return "is blocked in the kernel";
-  }
-  return absl::StrCat("is blocked in system call ", number);
+  // Such as "running", or nothing where it may not be read.
+  if (number < 0) return "is blocked in the kernel";
+  const char* const name = NameOfSystemCall(number);
+  return absl::StrCat(
+      "is blocked in ",
+      name == nullptr ? absl::StrCat("system call ", number) : name,
+      "; what takes an io would let others run");
 }
 
 }  // namespace
@@ -66,6 +114,10 @@ bool Watchdog::Look() {
   if (limit_ == Duration(0)) return false;
   bool moves = false;
   const MonotonicTime now = KernelMonotonicNow();
+  // A look that comes late counts as one in time: the process may have been
+  // stopped meanwhile.
+  const Duration passed = std::min(now - looked_at_, LookEvery(limit_));
+  looked_at_ = now;
   for (size_t i = 0; i < seen_.size(); ++i) {
     Worker& worker = *group_.workers()[i];
     Seen& seen = seen_[i];
@@ -76,18 +128,20 @@ bool Watchdog::Look() {
       seen = {.progress = progress,
               .runs = runs,
               .reported = false,
-              .since = now,
+              .span = Duration(0),
               .processor_time = runs ? worker.ProcessorTime() : Duration(0)};
-    } else if (!seen.reported && now - seen.since >= limit_) {
-      seen.reported = Report(worker, seen, now - seen.since);
+    } else if (!seen.reported) {
+      seen.span += passed;
+      if (seen.span >= limit_) seen.reported = Report(worker, seen);
     }
   }
   return moves;
 }
 
-bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
+bool Watchdog::Report(Worker& worker, const Seen& seen) {
   // Of its own time, for a worker that others keep off the processor is late
-  // and not stuck; and not of `span`, for then it would never be found out.
+  // and not stuck; and not of the whole span, for then it would never be found
+  // out.
   const bool computes =
       worker.ProcessorTime() - seen.processor_time >= limit_ / 2;
   if (!computes && !IsBlocked(worker.thread_id())) return false;
@@ -106,7 +160,7 @@ bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
   std::string text = absl::StrCat(
       "weft: worker ", worker.index(), " has not switched for ",
       absl::FormatDuration(absl::FromChrono(
-          std::chrono::duration_cast<std::chrono::milliseconds>(span))),
+          std::chrono::duration_cast<std::chrono::milliseconds>(seen.span))),
       ": task ", task->id, " '", task->name, "'",
       task->place.empty() ? "" : absl::StrCat(" (", task->place, ")"), " ",
       computes ? "computes; let it Yield now and then"
