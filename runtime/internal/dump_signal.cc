@@ -11,8 +11,12 @@
 #include <array>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
+#include <fstream>
 #include <mutex>
+#include <string>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/clock.h"
@@ -81,6 +85,20 @@ void Handle(int, siginfo_t* info, void* context) {
   errno = error;
 }
 
+// Whether the thread holds the signal back, or is not there; proc(5).
+bool Blocks(int32_t thread, int signal) {
+  constexpr std::string_view kField = "SigBlk:\t";
+  std::ifstream status(absl::StrCat("/proc/self/task/", thread, "/status"));
+  for (std::string line; std::getline(status, line);) {
+    if (!line.starts_with(kField)) continue;
+    uint64_t blocked = 0;
+    const char* const begin = line.data() + kField.size();
+    std::from_chars(begin, line.data() + line.size(), blocked, 16);
+    return (blocked >> (signal - 1) & 1) != 0;
+  }
+  return true;
+}
+
 absl::Status Install(int signal) {
   struct sigaction now;
   if (sigaction(signal, nullptr, &now) != 0) {
@@ -142,13 +160,21 @@ void DumpSignal::Remove(Watcher& watcher) {
   }
   while (handlers.load(std::memory_order_seq_cst) != 0) sched_yield();
   if (others) return;
-  sigaction(installed.exchange(0, std::memory_order_relaxed), &before, nullptr);
+  const int signal = installed.exchange(0, std::memory_order_relaxed);
+  struct sigaction now;
+  sigaction(signal, nullptr, &now);
+  // One that the program has installed since stays.
+  if ((now.sa_flags & SA_SIGINFO) == 0 || now.sa_sigaction != &Handle) return;
+  // To ignore a signal drops those that are pending, blocked or not: sent for
+  // weft, they would end the program once somebody unblocks them.
+  ::signal(signal, SIG_IGN);
+  sigaction(signal, &before, nullptr);
 }
 
 bool DumpSignal::TakeBacktraceOf(int32_t thread, Backtrace& backtrace) {
   const std::lock_guard lock(mutex);
   const int signal = installed.load(std::memory_order_relaxed);
-  if (signal == 0) return false;
+  if (signal == 0 || Blocks(thread, signal)) return false;
   asked_thread.store(thread, std::memory_order_relaxed);
   // Release: the handler sees which thread is meant.
   answer_state.store(kAsked, std::memory_order_release);

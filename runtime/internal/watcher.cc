@@ -19,15 +19,17 @@ namespace weft::internal {
 namespace {
 
 // A thread inherits what its maker blocks. The signals of the program are not
-// for this one.
-class BlockAllSignals {
+// for this one, but for `signal`, if it is not 0: there may be no other thread
+// that takes it.
+class BlockSignalsBut {
  public:
-  BlockAllSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  explicit BlockSignalsBut(int signal) {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    if (signal != 0) sigdelset(&blocked, signal);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before_);
   }
-  ~BlockAllSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  ~BlockSignalsBut() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
   sigset_t before_;
@@ -42,28 +44,29 @@ absl::Status Watcher::Start(const Options& options) {
   if (options.dump_signal == 0 && options.look_every == Duration(0)) {
     return absl::OkStatus();
   }
-  {
-    const BlockAllSignals block;
-    try {
-      thread_ = std::thread(&Watcher::Serve, this);
-    } catch (const std::system_error& error) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("start the watcher: ", error.what()));
-    }
+  // The handler is there before the thread that takes the signal, and for
+  // longer.
+  if (options.dump_signal != 0) {
+    absl::Status status = DumpSignal::Add(*this, options.dump_signal);
+    if (!status.ok()) return status;
   }
-  if (options.dump_signal == 0) return absl::OkStatus();
-  absl::Status status = DumpSignal::Add(*this, options.dump_signal);
-  has_signal_ = status.ok();
-  if (!status.ok()) Stop();
-  return status;
+  const BlockSignalsBut block(options.dump_signal);
+  try {
+    thread_ = std::thread(&Watcher::Serve, this);
+  } catch (const std::system_error& error) {
+    if (options.dump_signal != 0) DumpSignal::Remove(*this);
+    return absl::ResourceExhaustedError(
+        absl::StrCat("start the watcher: ", error.what()));
+  }
+  return absl::OkStatus();
 }
 
 void Watcher::Stop() {
   if (!thread_.joinable()) return;
-  if (has_signal_) DumpSignal::Remove(*this);
   stopping_.store(true, std::memory_order_seq_cst);
   Ring();
   thread_.join();
+  if (options_.dump_signal != 0) DumpSignal::Remove(*this);
 }
 
 void Watcher::AskForDump() {

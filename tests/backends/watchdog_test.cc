@@ -321,6 +321,58 @@ TYPED_TEST(DumpSignalTest, SeveralInstancesShareTheHandler) {
   error.Await("weft: 0 tasks(.|\n)*weft: 0 tasks(.|\n)*weft: 0 tasks");
 }
 
+TYPED_TEST(DumpSignalTest, SignalThatTheProgramBlocksIsTaken) {
+  StandardError error;
+  const BlockedSignal blocked;
+  const auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+  kill(getpid(), SIGUSR2);
+  error.Await("weft: 0 tasks");
+}
+
+TYPED_TEST(DumpSignalTest, PendingSignalDoesNotOutliveTheHandler) {
+  auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+  {
+    const BlockedSignal blocked;
+    // For this thread alone.
+    pthread_kill(pthread_self(), SIGUSR2);
+    io = nullptr;
+  }
+  // The process lives.
+}
+
+TYPED_TEST(DumpSignalTest, HandlerThatTheProgramInstallsLaterStays) {
+  auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+  void (*const handler)(int) = [](int) {};
+  EXPECT_NE(signal(SIGUSR2, handler), SIG_ERR);
+  io = nullptr;
+  EXPECT_EQ(signal(SIGUSR2, SIG_DFL), handler);
+}
+
+TEST(ThreadedDumpSignalTest, ThreadsThatBlockTheSignalAreNotWaitedFor) {
+  static constexpr size_t kTasks = 20;
+  const auto io = Make<Threaded>({.dump_signal = SIGUSR2});
+  testing::RunOnInstance(*io, [](Threaded& own) {
+    const BlockedSignal blocked;  // which threads inherit
+    TaskGroup<Threaded> group(own);
+    Latch<Threaded> begun(kTasks);
+    for (size_t i = 0; i < kTasks; ++i) {
+      group.Spawn([&begun](Threaded& task_io) {
+        begun.CountDown(task_io);
+        return Sleep(task_io, 1h);
+      });
+    }
+    EXPECT_TRUE(begun.Wait(own).ok());
+    const auto begin = std::chrono::steady_clock::now();
+    const std::string dump = DumpTasks(own);
+    // A second for each would be 20.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+    EXPECT_EQ(Count(dump, "its thread does not answer"), size_t{kTasks})
+        << dump;
+    group.Cancel();
+    (void)group.Await(own);
+  });
+}
+
 TYPED_TEST(DumpSignalTest, HandlerOfTheProgramIsNotReplaced) {
   signal(SIGUSR2, [](int) {});
   const auto io = TypeParam::Create({.dump_signal = SIGUSR2});
