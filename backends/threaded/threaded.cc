@@ -24,6 +24,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/dump_signal.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/random.h"
 #include "weft/runtime/internal/task_inspection.h"
@@ -72,8 +73,13 @@ class AttachedTask final : public Task {
 };
 
 struct Attachment {
-  ~Attachment() { internal::current.task = nullptr; }
+  ~Attachment() {
+    internal::current.task = nullptr;
+    // In a child process the locks may be held by threads that are not there.
+    if (birth_process.IsParent()) internal::KeepInherited(std::move(task));
+  }
   internal::TaskPointer<AttachedTask> task;
+  const internal::BirthProcess birth_process;
 };
 
 ThreadRecord& RecordOf(const Task& task) {
