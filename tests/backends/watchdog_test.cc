@@ -373,6 +373,17 @@ TEST(ThreadedDumpSignalTest, ThreadsThatBlockTheSignalAreNotWaitedFor) {
   });
 }
 
+TEST(WriteErrorTest, DescriptorInNonBlockingModeGetsAll) {
+  const std::string text(1 << 20, 'x');
+  StandardError error;
+  fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+  std::thread reader([&] {
+    while (error.Text().size() < text.size()) std::this_thread::yield();
+  });
+  internal::WriteError(text);
+  reader.join();
+}
+
 TYPED_TEST(DumpSignalTest, HandlerOfTheProgramIsNotReplaced) {
   signal(SIGUSR2, [](int) {});
   const auto io = TypeParam::Create({.dump_signal = SIGUSR2});
