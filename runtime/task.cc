@@ -1,6 +1,11 @@
 #include "weft/runtime/task.h"
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include <cfenv>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
@@ -23,6 +28,25 @@ std::string WithoutControls(std::string_view name) {
     if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
   }
   return text;
+}
+
+// As fesetenv(FE_DFL_ENV), which is a sixth of what a task costs on x86-64: it
+// loads the state of the x87, and that is nearly always as it should be.
+void SetDefaultFloatEnvironment() {
+#if defined(__x86_64__)
+  constexpr unsigned kDefaultMxcsr = 0x1f80;
+  constexpr uint16_t kDefaultControl = 0x37f;
+  constexpr uint16_t kExceptions = 0x3f;
+  uint16_t control;
+  uint16_t status;
+  asm volatile("fnstcw %0" : "=m"(control));
+  asm volatile("fnstsw %0" : "=m"(status));
+  if (control == kDefaultControl && (status & kExceptions) == 0) [[likely]] {
+    if (_mm_getcsr() != kDefaultMxcsr) _mm_setcsr(kDefaultMxcsr);
+    return;
+  }
+#endif
+  fesetenv(FE_DFL_ENV);
 }
 
 }  // namespace
@@ -51,7 +75,7 @@ Task::~Task() = default;
 void Task::Execute() {
   // Threads are reused and stacks are made by whoever runs just then: without
   // this, a rounding mode would leak from a stranger (POSIX leaves it open).
-  fesetenv(FE_DFL_ENV);
+  SetDefaultFloatEnvironment();
   Run();
   WEFT_CHECK(scope_ == &root_scope_);
 }

@@ -5,9 +5,13 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include <atomic>
 #include <cerrno>
+#include <cfenv>
 #include <chrono>
 #include <cstdlib>
 #include <fstream>
@@ -60,6 +64,42 @@ void AwaitIdle(Io& io, pid_t thread) {
   watch.BeginOn(thread);
   watch.AwaitParked(io);
 }
+
+#if defined(__x86_64__)
+uint16_t X87Control() {
+  uint16_t word;
+  asm volatile("fnstcw %0" : "=m"(word));
+  return word;
+}
+
+TEST_F(ThreadedTest, NextTaskOfAThreadHasTheDefaultFloatingPointEnvironment) {
+  const auto io = Make();
+  testing::RunOnInstance(*io, [](Threaded& own) {
+    pid_t thread = 0;
+    for (void (*change)() :
+         {+[] { std::fesetround(FE_UPWARD); },
+          +[] { std::feraiseexcept(FE_DIVBYZERO); },
+          +[] { _mm_setcsr(_mm_getcsr() | 0x8000); },
+          +[] {
+            const uint16_t single_precision = 0x7f;
+            asm volatile("fldcw %0" : : "m"(single_precision));
+          }}) {
+      Async(own, [&] {
+        thread = gettid();
+        change();
+      }).Await(own);
+      AwaitIdle(own, thread);
+      Async(own, [&] {
+        EXPECT_EQ(gettid(), thread);
+        EXPECT_EQ(_mm_getcsr(), 0x1f80u);
+        EXPECT_EQ(X87Control(), 0x37f);
+        EXPECT_EQ(std::fetestexcept(FE_ALL_EXCEPT), 0);
+      }).Await(own);
+      AwaitIdle(own, thread);
+    }
+  });
+}
+#endif
 
 // Ends the process when its thread does, after what was made on it later.
 struct EndsTheProcess {
