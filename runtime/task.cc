@@ -1,6 +1,11 @@
 #include "weft/runtime/task.h"
 
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
 #include <cfenv>
+#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/check.h"
@@ -16,11 +21,39 @@ uint64_t NextId() {
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
+// A line of a message or a dump stays a line whatever tasks are called.
+std::string WithoutControls(std::string_view name) {
+  std::string text(name);
+  for (char& c : text) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = '?';
+  }
+  return text;
+}
+
+// As fesetenv(FE_DFL_ENV), which is a sixth of what a task costs on x86-64: it
+// loads the state of the x87, and that is nearly always as it should be.
+void SetDefaultFloatEnvironment() {
+#if defined(__x86_64__)
+  constexpr unsigned kDefaultMxcsr = 0x1f80;
+  constexpr uint16_t kDefaultControl = 0x37f;
+  constexpr uint16_t kExceptions = 0x3f;
+  uint16_t control;
+  uint16_t status;
+  asm volatile("fnstcw %0" : "=m"(control));
+  asm volatile("fnstsw %0" : "=m"(status));
+  if (control == kDefaultControl && (status & kExceptions) == 0) [[likely]] {
+    if (_mm_getcsr() != kDefaultMxcsr) _mm_setcsr(kDefaultMxcsr);
+    return;
+  }
+#endif
+  fesetenv(FE_DFL_ENV);
+}
+
 }  // namespace
 
 Task::Task(Io& io, Task* parent, const SpawnOptions& options)
     : io_(&io),
-      name_(!options.name.empty() ? std::string(options.name)
+      name_(!options.name.empty() ? WithoutControls(options.name)
             : parent != nullptr   ? parent->name_
                                   : std::string("main")),
       where_(options.where),
@@ -42,7 +75,7 @@ Task::~Task() = default;
 void Task::Execute() {
   // Threads are reused and stacks are made by whoever runs just then: without
   // this, a rounding mode would leak from a stranger (POSIX leaves it open).
-  fesetenv(FE_DFL_ENV);
+  SetDefaultFloatEnvironment();
   Run();
   WEFT_CHECK(scope_ == &root_scope_);
 }

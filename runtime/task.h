@@ -31,7 +31,8 @@ struct LocalNode;
 // What a task is started with.
 struct SpawnOptions {
   // Shown in messages, dumps and, on Threaded, in `top -H` (15 characters).
-  // Empty: the name of the parent is used. Copied.
+  // Empty: the name of the parent is used. Copied; control characters become
+  // question marks.
   std::string_view name;
   // Where the task is spawned, for messages and dumps.
   SourceLocation where = SourceLocation::Current();

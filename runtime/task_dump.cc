@@ -1,5 +1,6 @@
 #include "weft/runtime/task_dump.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,6 +19,10 @@ namespace {
 
 using internal::TaskRecord;
 using internal::TaskSnapshot;
+
+// A chain of tasks that spawned each other would else take space with the
+// square of its length.
+constexpr size_t kMostDepth = 20;
 
 std::string Format(Duration span) {
   // To milliseconds: waits begin at the turn of a worker.
@@ -56,20 +61,24 @@ class Dump {
     while (!next.empty()) {
       const Place place = next.back();
       next.pop_back();
-      Append(tasks_[place.id], std::string(2 * place.depth, ' '));
+      Append(tasks_[place.id], place.depth);
       push(place.id, place.depth + 1);
     }
     return std::move(text_);
   }
 
  private:
-  void Append(const TaskSnapshot& task, const std::string& indent) {
+  void Append(const TaskSnapshot& task, size_t depth) {
+    const std::string indent(2 * std::min(depth, kMostDepth), ' ');
     absl::StrAppend(&text_, indent, "task ", task.id, " '", task.name, "'");
     if (!task.place.empty()) absl::StrAppend(&text_, " (", task.place, ")");
     if (task.worker >= 0) {
       absl::StrAppend(&text_, " on worker ", task.worker);
     } else if (task.thread != 0) {
       absl::StrAppend(&text_, " on thread ", task.thread);
+    }
+    if (depth > kMostDepth) {
+      absl::StrAppend(&text_, ", spawned by task ", task.parent);
     }
     absl::StrAppend(&text_, ": ", State(task), "\n");
     AppendBacktrace(task, indent + "    ");

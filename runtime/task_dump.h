@@ -9,10 +9,11 @@
 //     task 2 'reader' (relay.cc:42) on worker 1: waits: recv of descriptor 7,
 //     for 1.2s, at most 800ms more
 //
-// A task stands below the one that spawned it. It "waits", is "ready", "runs"
-// or has "not started". A place in a backtrace is a file and what addr2line(1)
-// takes for it: `addr2line -Cfipe relay 0x1a2b4`; the name of a function is
-// there if the dynamic symbol table has it.
+// A task stands below the one that spawned it, to a depth of 20; below that the
+// line names the other one. It "waits", is "ready", "runs" or has "not
+// started". A place in a backtrace is a file and what addr2line(1) takes for
+// it: `addr2line -Cfipe relay 0x1a2b4`; the name of a function is there if the
+// dynamic symbol table has it.
 //
 // docs/debugging.md has more, also on the dump at a signal.
 #ifndef WEFT_RUNTIME_TASK_DUMP_H_

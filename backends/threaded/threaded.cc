@@ -24,6 +24,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/dump_signal.h"
+#include "weft/runtime/internal/forks.h"
 #include "weft/runtime/internal/parking_lot.h"
 #include "weft/runtime/internal/random.h"
 #include "weft/runtime/internal/task_inspection.h"
@@ -38,6 +39,9 @@ namespace {
 using internal::ThreadRecord;
 
 constexpr Duration kDefaultIdleTimeout = std::chrono::seconds(5);
+
+// How long a dump waits in vain for threads to tell where they are, in all.
+constexpr Duration kMostSilence = std::chrono::seconds(2);
 
 // What a pipe takes whole once poll(2) says it is writable; pipe(7). Where a
 // write cannot be told not to block, a longer one could not be interrupted.
@@ -69,8 +73,13 @@ class AttachedTask final : public Task {
 };
 
 struct Attachment {
-  ~Attachment() { internal::current.task = nullptr; }
+  ~Attachment() {
+    internal::current.task = nullptr;
+    // In a child process the locks may be held by threads that are not there.
+    if (birth_process.IsParent()) internal::KeepInherited(std::move(task));
+  }
   internal::TaskPointer<AttachedTask> task;
+  const internal::BirthProcess birth_process;
 };
 
 ThreadRecord& RecordOf(const Task& task) {
@@ -503,15 +512,21 @@ void Threaded::Inspect(
       tasks.emplace_back(record);
     }
   });
+  Duration silence{};
   for (internal::TaskSnapshot& task : tasks) {
     if (task.thread == gettid()) {
       task.runs = true;
       internal::TakeBacktrace(task.backtrace);
     } else if (dump_signal_ == 0) {
       task.no_backtrace = "the option dump_signal is not set";
-    } else if (!internal::DumpSignal::TakeBacktraceOf(task.thread,
-                                                      task.backtrace)) {
-      task.no_backtrace = "its thread does not answer";
+    } else if (silence >= kMostSilence) {
+      task.no_backtrace = "too many threads have not answered";
+    } else {
+      const MonotonicTime asked = Now();
+      if (!internal::DumpSignal::TakeBacktraceOf(task.thread, task.backtrace)) {
+        task.no_backtrace = "its thread does not answer";
+        silence += Now() - asked;
+      }
     }
   }
   // The thread of a task that has ended may have answered for another.

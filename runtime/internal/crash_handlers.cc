@@ -1,5 +1,8 @@
 #include "weft/runtime/internal/crash_handlers.h"
 
+#include <dlfcn.h>
+
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
@@ -7,6 +10,7 @@
 
 #include "weft/runtime/internal/guarded_stacks.h"
 #include "weft/runtime/internal/signal_text.h"
+#include "weft/runtime/options.h"
 #include "weft/runtime/task.h"
 
 namespace weft::internal {
@@ -87,11 +91,15 @@ void ReportOverflow(const void* address) {
   }
   out.Put(": its stack of ");
   out.PutNumber(found.stack_size);
+  if (found.stack_size >= kMostStackSize) {
+    out.Put(" bytes, the most there is, is full\n");
+    return;
+  }
   out.Put(
       " bytes is full; give it more with SpawnOptions::stack_size, or all "
       "tasks "
       "with Options::stack_size, such as WEFT_STACK_SIZE=");
-  out.PutNumber(2 * found.stack_size);
+  out.PutNumber(std::min(2 * found.stack_size, kMostStackSize));
   out.Put("\n");
 }
 
@@ -136,11 +144,22 @@ void Install(int signal, Chain& chain) {
   chain.installed = true;
 }
 
+// Whoever installed a handler above will pass on to the one here, also when
+// this is in a plugin that the program has closed.
+void StayLoaded() {
+  Dl_info here;
+  if (dladdr(reinterpret_cast<void*>(&OnSignal), &here) == 0) return;
+  // The handle is kept for good; for the program itself there is none.
+  static_cast<void>(
+      dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE));
+}
+
 void TakeBack(int signal, Chain& chain) {
   struct sigaction now {};
   sigaction(signal, nullptr, &now);
   if (IsOurs(now)) sigaction(signal, &chain.before, nullptr);
   chain.installed = !IsOurs(now) && IsHandler(now);
+  if (chain.installed) StayLoaded();
 }
 
 bool Concerns(const Crash& crash, CrashHandlers::Signals signals) {

@@ -33,7 +33,8 @@ class CrashListener {
 
 // Handlers for SIGSEGV and SIGBUS, or for SIGABRT, SIGFPE and SIGILL too, while
 // it lives. The first one installs them, the last one takes them back; a
-// handler that somebody else has installed since stays, and weft's below it.
+// handler that somebody else has installed since stays, and weft's below it; a
+// shared library that has it is never unloaded then.
 // One that faults in the guard of a task's stack writes a line on that. Any
 // thread.
 class CrashHandlers {

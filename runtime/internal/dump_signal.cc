@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/clock.h"
+#include "weft/runtime/internal/thread_status.h"
 #include "weft/runtime/internal/watcher.h"
 
 namespace weft::internal {
@@ -105,16 +106,19 @@ absl::Status Install(int signal, struct sigaction& replaced) {
   return absl::OkStatus();
 }
 
-// Unless the program has put another handler there meanwhile.
 void Uninstall(int signal, const struct sigaction& replaced) {
   struct sigaction now;
-  if (sigaction(signal, nullptr, &now) == 0 && IsOwn(now)) {
-    sigaction(signal, &replaced, nullptr);
-  }
+  // One that the program has installed since stays.
+  if (sigaction(signal, nullptr, &now) != 0 || !IsOwn(now)) return;
+  // To ignore a signal drops those that are pending, blocked or not: sent for
+  // weft, they would end the program once somebody unblocks them.
+  ::signal(signal, SIG_IGN);
+  sigaction(signal, &replaced, nullptr);
 }
 
 // Under `mutex`, with the handler installed for `signal`.
 bool Ask(int signal, int32_t thread, Backtrace& backtrace) {
+  if (ThreadStatus::Of(thread).Blocks(signal)) return false;
   asked_thread.store(thread, std::memory_order_relaxed);
   // Release: the handler sees which thread is meant.
   answer_state.store(kAsked, std::memory_order_release);

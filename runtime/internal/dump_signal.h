@@ -25,13 +25,15 @@ class DumpSignal {
   // if the signal has a handler that is not weft's, or if weft has another one;
   // RESOURCE_EXHAUSTED beyond 64 watchers. Any thread.
   static absl::Status Add(Watcher& watcher, int signal);
-  // When this returns, no handler uses the watcher any more.
+  // When this returns, no handler uses the watcher any more. With the last one
+  // the handler goes, and signals that are pending, unless the program has
+  // replaced it.
   static void Remove(Watcher& watcher);
 
   // Where the thread is, found by the thread itself in the handler. False if
-  // there is no handler, no such thread, or no answer within a second, as when
-  // the thread blocks the signal. Interrupts system calls of the thread, which
-  // are begun again where the kernel can (SA_RESTART). Any thread.
+  // there is no handler, no such thread, if the thread blocks the signal or
+  // does not answer within a second. Interrupts system calls of the thread,
+  // which are begun again where the kernel can (SA_RESTART). Any thread.
   static bool TakeBacktraceOf(int32_t thread, Backtrace& backtrace);
 
   // The same; without a handler it installs one for SIGURG, which programs

@@ -64,8 +64,16 @@ static_assert(std::is_standard_layout_v<TaskRecord>);
 }  // namespace weft::internal
 
 // Found by its name in the symbol table, and used by nothing in the program.
+//
+// gdb takes what a shared library exports for what the program has under the
+// same name. So this is not exported, for there may be a copy of weft in each;
+// the other name is what is left of it in a library that was stripped.
 extern "C" {
-extern const weft::internal::DebugLayout weft_debug_layout;
+[[gnu::visibility(
+    "hidden")]] extern const weft::internal::DebugLayout weft_debug_layout;
 [[gnu::used,
   gnu::retain]] constinit const weft::internal::DebugLayout weft_debug_layout{};
+[[gnu::visibility("default"),
+  gnu::alias("weft_debug_layout")]] extern const weft::internal::DebugLayout
+    weft_debug_layout_exported;
 }

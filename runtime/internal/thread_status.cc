@@ -19,16 +19,17 @@ std::ifstream OpenFileOf(pid_t thread, const char* file) {
 }
 
 // A thread inherits what its maker blocks.
-class BlockAllSignals {
+class BlockSignalsBut {
  public:
-  BlockAllSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  explicit BlockSignalsBut(int taken) {
+    sigset_t blocked;
+    sigfillset(&blocked);
+    if (taken != 0) sigdelset(&blocked, taken);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before_);
   }
-  BlockAllSignals(const BlockAllSignals&) = delete;
-  BlockAllSignals& operator=(const BlockAllSignals&) = delete;
-  ~BlockAllSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  BlockSignalsBut(const BlockSignalsBut&) = delete;
+  BlockSignalsBut& operator=(const BlockSignalsBut&) = delete;
+  ~BlockSignalsBut() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
 
  private:
   sigset_t before_;
@@ -98,6 +99,12 @@ ThreadStatus ThreadStatus::Of(pid_t thread) {
     if (line.starts_with(kState) && line.size() > kState.size()) {
       result.state = line[kState.size()];
     }
+    constexpr std::string_view kBlocked = "SigBlk:\t";
+    uint64_t blocked = 0;
+    if (line.starts_with(kBlocked) &&
+        absl::SimpleHexAtoi(line.substr(kBlocked.size()), &blocked)) {
+      result.blocked_signals = blocked;
+    }
     // voluntary_ and nonvoluntary_
     const size_t value = line.find("ctxt_switches:\t");
     uint64_t count = 0;
@@ -124,8 +131,8 @@ std::string SystemCallName(int64_t number) {
   return absl::StrCat("system call ", number);
 }
 
-std::thread StartWithoutSignals(std::function<void()> body) {
-  const BlockAllSignals block;
+std::thread StartWithoutSignals(std::function<void()> body, int taken) {
+  const BlockSignalsBut block(taken);
   return std::thread(std::move(body));
 }
 

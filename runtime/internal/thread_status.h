@@ -23,6 +23,13 @@ struct ThreadStatus {
   char state = 0;
   // How often it has left a processor since it began.
   std::optional<uint64_t> switches;
+  // A bit for each signal that it holds back, the lowest for signal 1.
+  std::optional<uint64_t> blocked_signals;
+
+  // Whether it holds the signal back, or is not there.
+  bool Blocks(int signal) const {
+    return (blocked_signals.value_or(~uint64_t{0}) >> (signal - 1) & 1) != 0;
+  }
 };
 
 // The number of the system call that the thread is in. Absent if it is in
@@ -33,8 +40,9 @@ std::optional<int64_t> SystemCallOf(pid_t thread);
 std::string SystemCallName(int64_t number);
 
 // Starts a thread that blocks all signals from the start, so that those sent
-// to the process go to others. Throws std::system_error if there is none.
-std::thread StartWithoutSignals(std::function<void()> body);
+// to the process go to others; but for `taken`, if it is not 0. Throws
+// std::system_error if there is none.
+std::thread StartWithoutSignals(std::function<void()> body, int taken = 0);
 
 }  // namespace weft::internal
 

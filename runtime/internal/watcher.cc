@@ -22,25 +22,28 @@ absl::Status Watcher::Start(const Options& options) {
   if (options.dump_signal == 0 && options.look_every == Duration(0)) {
     return absl::OkStatus();
   }
+  // The handler is there before the thread that takes the signal, and for
+  // longer. There may be no other thread that takes it.
+  if (options.dump_signal != 0) {
+    absl::Status status = DumpSignal::Add(*this, options.dump_signal);
+    if (!status.ok()) return status;
+  }
   try {
-    thread_ = StartWithoutSignals([this] { Serve(); });
+    thread_ = StartWithoutSignals([this] { Serve(); }, options.dump_signal);
   } catch (const std::system_error& error) {
+    if (options.dump_signal != 0) DumpSignal::Remove(*this);
     return absl::ResourceExhaustedError(
         absl::StrCat("start the watcher: ", error.what()));
   }
-  if (options.dump_signal == 0) return absl::OkStatus();
-  absl::Status status = DumpSignal::Add(*this, options.dump_signal);
-  has_signal_ = status.ok();
-  if (!status.ok()) Stop();
-  return status;
+  return absl::OkStatus();
 }
 
 void Watcher::Stop() {
   if (!thread_.joinable()) return;
-  if (has_signal_) DumpSignal::Remove(*this);
   stopping_.store(true, std::memory_order_seq_cst);
   Ring();
   thread_.join();
+  if (options_.dump_signal != 0) DumpSignal::Remove(*this);
 }
 
 void Watcher::AskForDump() {

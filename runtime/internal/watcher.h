@@ -59,7 +59,6 @@ class Watcher {
 
   Io& io_;
   Options options_;
-  bool has_signal_ = false;
   // Partner of the futex system calls in Ring and AwaitBell.
   std::atomic<uint32_t> bell_{0};
   std::atomic<bool> dump_asked_{false};

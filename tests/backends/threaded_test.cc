@@ -3,18 +3,26 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 
 #include <atomic>
 #include <cerrno>
+#include <cfenv>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/task_record.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
@@ -55,6 +63,84 @@ void AwaitIdle(Io& io, pid_t thread) {
   WaitWatch watch;
   watch.BeginOn(thread);
   watch.AwaitParked(io);
+}
+
+#if defined(__x86_64__)
+uint16_t X87Control() {
+  uint16_t word;
+  asm volatile("fnstcw %0" : "=m"(word));
+  return word;
+}
+
+TEST_F(ThreadedTest, NextTaskOfAThreadHasTheDefaultFloatingPointEnvironment) {
+  const auto io = Make();
+  testing::RunOnInstance(*io, [](Threaded& own) {
+    pid_t thread = 0;
+    for (void (*change)() :
+         {+[] { std::fesetround(FE_UPWARD); },
+          +[] { std::feraiseexcept(FE_DIVBYZERO); },
+          +[] { _mm_setcsr(_mm_getcsr() | 0x8000); },
+          +[] {
+            const uint16_t single_precision = 0x7f;
+            asm volatile("fldcw %0" : : "m"(single_precision));
+          }}) {
+      Async(own, [&] {
+        thread = gettid();
+        change();
+      }).Await(own);
+      AwaitIdle(own, thread);
+      Async(own, [&] {
+        EXPECT_EQ(gettid(), thread);
+        EXPECT_EQ(_mm_getcsr(), 0x1f80u);
+        EXPECT_EQ(X87Control(), 0x37f);
+        EXPECT_EQ(std::fetestexcept(FE_ALL_EXCEPT), 0);
+      }).Await(own);
+      AwaitIdle(own, thread);
+    }
+  });
+}
+#endif
+
+// Ends the process when its thread does, after what was made on it later.
+struct EndsTheProcess {
+  ~EndsTheProcess() {
+    if (armed) _exit(0);
+  }
+  bool armed = false;
+};
+
+// A lock of weft's that is held while the process forks is so for ever in the
+// child.
+TEST_F(ThreadedTest, S16ChildOfAThreadThatUsedItExitsThoughALockIsHeld) {
+  const auto io = Make();
+  std::thread([&io] {
+    static thread_local EndsTheProcess end;
+    end.armed = false;
+    Mutex<Threaded> mutex;
+    { MutexLock lock(mutex, *io); }
+    const uint64_t task = io->CurrentTask("test").id();
+    std::latch held(1);
+    std::latch forked(1);
+    std::thread holder([&] {
+      internal::TaskRegistry::ForEach([&](const internal::TaskRecord& record) {
+        if (record.id != task) return;
+        held.count_down();
+        forked.wait();
+      });
+    });
+    held.wait();
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(60);
+      end.armed = true;
+      exit(1);
+    }
+    forked.count_down();
+    holder.join();
+    int status = 0;
+    EXPECT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+  }).join();
 }
 
 TEST_F(ThreadedTest, TaskHasAThreadOfItsOwn) {

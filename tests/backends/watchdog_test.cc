@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -20,9 +21,19 @@
 #include "weft/backends/evented/evented.h"
 #include "weft/backends/threaded/threaded.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/options.h"
+#include "weft/runtime/task_dump.h"
+#include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
+#include "weft/sync/latch.h"
 #include "weft/tests/conformance/backends.h"
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define WEFT_TEST_TSAN 1
+#endif
+#endif
 
 namespace weft {
 namespace {
@@ -82,18 +93,27 @@ size_t Count(const std::string& text, const std::string& part) {
   return count;
 }
 
+// SIGUSR2 is blocked in this thread, for as long as it lives.
+class BlockedSignal {
+ public:
+  BlockedSignal() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGUSR2);
+    pthread_sigmask(SIG_BLOCK, &signals, &before_);
+  }
+  ~BlockedSignal() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+
+ private:
+  sigset_t before_;
+};
+
 template <class B>
 std::unique_ptr<B> Make(Options options) {
   auto io = B::Create(options);
   EXPECT_TRUE(io.ok()) << io.status();
   return *std::move(io);
 }
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define WEFT_TEST_TSAN 1
-#endif
-#endif
 
 // How a report ends.
 constexpr char kBacktrace[] = R"((    #\d+ \S+\+0x.*\n)+$)";
@@ -201,6 +221,55 @@ TEST_F(WatchdogTest, S17TaskBlockedByAForeignLockIsReported) {
       "that is not weft's.*\n    (#0 |where: )");
 }
 
+// In a process of its own, which is stopped and goes on, as it is by a
+// debugger.
+TEST_F(WatchdogTest, TimeInWhichTheProcessWasStoppedDoesNotCount) {
+#if defined(WEFT_TEST_TSAN)
+  GTEST_SKIP() << "TSan allows no new threads in a child process";
+#endif
+  constexpr auto kLimit = 400ms;
+  for (;;) {
+    int output[2];
+    int input[2];
+    ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
+    ASSERT_EQ(pipe2(input, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      dup2(output[1], STDERR_FILENO);
+      const auto io = Make<Evented>({.workers = 1, .watchdog = kLimit});
+      (void)io->Run([&](Evented&) {
+        char byte = 0;
+        (void)!write(STDERR_FILENO, "b", 1);
+        (void)!read(input[0], &byte, 1);
+      });
+      _exit(0);
+    }
+    close(output[1]);
+    char byte = 0;
+    ASSERT_EQ(read(output[0], &byte, 1), 1);
+    // Long enough for a look that finds it blocked.
+    auto begin = std::chrono::steady_clock::now();
+    std::this_thread::sleep_for(kLimit * 2 / 5);
+    kill(child, SIGSTOP);
+    auto awake = std::chrono::steady_clock::now() - begin;
+    std::this_thread::sleep_for(kLimit * 3 / 2);
+    begin = std::chrono::steady_clock::now();
+    kill(child, SIGCONT);
+    // For the look that has been due since.
+    std::this_thread::sleep_for(kLimit / 8);
+    EXPECT_EQ(write(input[1], "x", 1), 1);
+    std::string text;
+    while (read(output[0], &byte, 1) == 1) text += byte;
+    awake += std::chrono::steady_clock::now() - begin;
+    EXPECT_EQ(waitpid(child, nullptr, 0), child);
+    for (const int fd : {output[0], input[0], input[1]}) close(fd);
+    // On a machine that is busy enough it was blocked for too long.
+    if (awake >= kLimit * 2 / 3) continue;
+    EXPECT_EQ(text, "");
+    break;
+  }
+}
+
 TEST_F(WatchdogTest, OffNeedsNoThread) {
   const size_t before = testing::ProcessCensus::Take().threads;
   const auto io = Make<Evented>({.workers = 1, .watchdog = 0s});
@@ -235,7 +304,10 @@ TEST_F(WatchdogTest, TaskInASystemCallNoticesNothing) {
     while (!error.Has(kHint)) {
     }
   });
-  EXPECT_TRUE(error.Has("is blocked in .*nanosleep\\(2\\)\n")) << error.Text();
+  EXPECT_TRUE(
+      error.Has("is blocked in .*nanosleep\\(2\\); what takes an io "
+                "would let others run\n"))
+      << error.Text();
 }
 
 template <class B>
@@ -289,6 +361,81 @@ TYPED_TEST(DumpSignalTest, SeveralInstancesShareTheHandler) {
   }
   kill(getpid(), SIGUSR2);
   error.Await("weft: 0 tasks(.|\n)*weft: 0 tasks(.|\n)*weft: 0 tasks");
+}
+
+// In a process of its own, in which no thread of the tests takes the signal.
+TYPED_TEST(DumpSignalTest, SignalThatTheProgramBlocksIsTaken) {
+#if defined(WEFT_TEST_TSAN)
+  GTEST_SKIP() << "TSan allows no new threads in a child process";
+#endif
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(60);
+    StandardError error;
+    const BlockedSignal blocked;
+    const auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+    kill(getpid(), SIGUSR2);
+    error.Await("weft: 0 tasks");
+    _exit(0);
+  }
+  int status = 0;
+  EXPECT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+TYPED_TEST(DumpSignalTest, PendingSignalDoesNotOutliveTheHandler) {
+  auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+  {
+    const BlockedSignal blocked;
+    // For this thread alone.
+    pthread_kill(pthread_self(), SIGUSR2);
+    io = nullptr;
+  }
+  // The process lives.
+}
+
+TYPED_TEST(DumpSignalTest, HandlerThatTheProgramInstallsLaterStays) {
+  auto io = Make<TypeParam>({.dump_signal = SIGUSR2});
+  void (*const handler)(int) = [](int) {};
+  EXPECT_NE(signal(SIGUSR2, handler), SIG_ERR);
+  io = nullptr;
+  EXPECT_EQ(signal(SIGUSR2, SIG_DFL), handler);
+}
+
+TEST(ThreadedDumpSignalTest, ThreadsThatBlockTheSignalAreNotWaitedFor) {
+  static constexpr size_t kTasks = 20;
+  const auto io = Make<Threaded>({.dump_signal = SIGUSR2});
+  testing::RunOnInstance(*io, [](Threaded& own) {
+    const BlockedSignal blocked;  // which threads inherit
+    TaskGroup<Threaded> group(own);
+    Latch<Threaded> begun(kTasks);
+    for (size_t i = 0; i < kTasks; ++i) {
+      group.Spawn([&begun](Threaded& task_io) {
+        begun.CountDown(task_io);
+        return Sleep(task_io, 1h);
+      });
+    }
+    EXPECT_TRUE(begun.Wait(own).ok());
+    const auto begin = std::chrono::steady_clock::now();
+    const std::string dump = DumpTasks(own);
+    // A second for each would be 20.
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 10s);
+    EXPECT_EQ(Count(dump, "its thread does not answer"), size_t{kTasks})
+        << dump;
+    group.Cancel();
+    (void)group.Await(own);
+  });
+}
+
+TEST(WriteErrorTest, DescriptorInNonBlockingModeGetsAll) {
+  const std::string text(1 << 20, 'x');
+  StandardError error;
+  fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK);
+  std::thread reader([&] {
+    while (error.Text().size() < text.size()) std::this_thread::yield();
+  });
+  internal::WriteError(text);
+  reader.join();
 }
 
 TYPED_TEST(DumpSignalTest, HandlerOfTheProgramIsNotReplaced) {

@@ -178,6 +178,60 @@ TYPED_TEST(DumpTest, TellsHowLongATaskHasWaited) {
   });
 }
 
+TYPED_TEST(DumpTest, NameCannotBreakALine) {
+  using B = typename TypeParam::Io;
+  testing::RunOn<TypeParam>([](B& io) {
+    Event<B> event;
+    Future<void, B> waiter =
+        Async(io, {.name = std::string_view("a\nb\x1b\0c\x7f\xc3\xa9", 9)},
+              [&](B& own) { (void)event.Wait(own); });
+    const ParsedDump dump(DumpTasks(io), TypeParam::kBackend);
+    EXPECT_TRUE(dump.has("a?b??c?\xc3\xa9")) << dump.text();
+    event.Set(io);
+    waiter.Await(io);
+  });
+}
+
+template <class B>
+void SpawnInARow(B& io, Event<B>& last, int count) {
+  Future<void, B> next =
+      Async(io, {.name = absl::StrCat("row ", count)}, [&, count](B& own) {
+        if (count > 0) {
+          SpawnInARow(own, last, count - 1);
+        } else {
+          (void)last.Wait(own);
+        }
+      });
+  next.Await(io);
+}
+
+TYPED_TEST(DumpTest, LongRowOfTasksIsNotIndentedForEver) {
+  using B = typename TypeParam::Io;
+  testing::RunOn<TypeParam>([](B& io) {
+    Event<B> event;
+    Future<void, B> row =
+        Async(io, [&](B& own) { SpawnInARow(own, event, 99); });
+    std::string text;
+    do {
+      io.Yield();
+      text = DumpTasks(io);
+    } while (text.find("'row 0'") == std::string::npos);
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.find_first_not_of(' '), 2 * 20 + 4u) << line;
+    }
+    std::smatch match;
+    EXPECT_TRUE(
+        std::regex_search(text, match, std::regex("task (\\d+) 'row 1'")));
+    EXPECT_TRUE(std::regex_search(
+        text, std::regex(absl::StrCat("'row 0'.*, spawned by task ",
+                                      match.str(1), ": "))))
+        << text;
+    event.Set(io);
+    row.Await(io);
+  });
+}
+
 // Where WaitHere was called, as a dump has it.
 std::atomic<uintptr_t> called_at{0};
 

@@ -11,6 +11,9 @@
 #include "weft/runtime/task_group.h"
 #include "weft/sync/mutex.h"
 
+// A debugger stops here.
+extern "C" [[gnu::noinline]] void weft_plugin_task_runs() { asm volatile(""); }
+
 namespace {
 
 template <class B>
@@ -19,6 +22,7 @@ absl::Status Count(B& io, int tasks, int& sum) {
   weft::TaskGroup<B> group(io);
   for (int i = 0; i < tasks; ++i) {
     group.Spawn([&](B& own) {
+      weft_plugin_task_runs();
       const absl::Status slept = weft::Sleep(own, std::chrono::milliseconds(1));
       weft::MutexLock lock(mutex, own);
       ++sum;

@@ -9,12 +9,14 @@
 
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <thread>
 
 #include "weft/backends/evented/evented.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/task_group.h"
+#include "weft/sync/event.h"
 #include "weft/tests/embedded/plugin.h"
 
 namespace weft {
@@ -81,6 +83,23 @@ TEST(TwoRuntimesTest, BothRunAtOnce) {
   EXPECT_EQ(sum, 3 * 2 * 20);
 }
 
+// gdb_test.py stops it in a task of the plugin.
+TEST(TwoRuntimesTest, PluginRunsWhileATaskOfTheHostWaits) {
+  Plugin plugin;
+  const auto io = Evented::Create(Reporting()).value();
+  const absl::Status status = io->Run([&](Evented& own) {
+    Event<Evented> done;
+    std::thread host([&] {
+      EXPECT_EQ(plugin.Run(1), 2);
+      done.Set(own);
+    });
+    const absl::Status waited = done.Wait(own);
+    host.join();
+    return waited;
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 TEST(TwoRuntimesTest, HandlersAreThoseOfBeforeInTheEnd) {
   Plugin plugin;
   const auto before = HandlerOfSegv();
@@ -101,6 +120,22 @@ TEST(TwoRuntimesTest, ProcessForksAfterThePluginIsGone) {
   int status = 0;
   EXPECT_EQ(waitpid(child, &status, 0), child);
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+// Else a crash in the host would call what is no longer there.
+TEST(TwoRuntimesTest, HandlerBelowAnotherStaysLoaded) {
+  if (std::getenv("WEFT_TEST_PLUGIN_SHARES") != nullptr) {
+    GTEST_SKIP() << "the handler is not in this plugin";
+  }
+  std::unique_ptr<Evented> io;
+  {
+    Plugin plugin;
+    plugin.Keep(true);
+    io = Evented::Create(Reporting()).value();
+    plugin.Keep(false);
+  }
+  EXPECT_NE(dlopen(std::getenv("WEFT_TEST_PLUGIN"), RTLD_NOW | RTLD_NOLOAD),
+            nullptr);
 }
 
 [[gnu::noinline]] int Recurse(volatile int* above) {

@@ -33,6 +33,14 @@ def gdb(*arguments, commands):
     return done.stdout, done.stderr
 
 
+def guarded_bytes(process):
+    """The size of the mappings that have guard pages inside."""
+    with open(f"/proc/{process}/smaps", encoding="utf-8") as smaps:
+        mappings = re.findall(r"^Size: +(\d+) kB\n(?:\w+: .*\n)*?VmFlags:(.*)$",
+                              smaps.read(), re.MULTILINE)
+    return sum(int(size) * 1024 for size, flags in mappings if " gu" in flags)
+
+
 def backtraces(text):
     """Task id: (heading, frames), each frame as it is printed."""
     parts = TASK.split(text)
@@ -51,12 +59,21 @@ class Gdb(RelayTest):
             health, lambda report: report["connected"] >= UPSTREAMS)
         core = os.path.join(os.path.dirname(self.log), "core")
         commands = ("weft tasks", "weft bt all")
+        guarded = guarded_bytes(relay.pid)
         live, error = gdb(
             "-p", str(relay.pid), commands=(*commands, f"weft core {core}"))
         self.assertTrue(os.path.exists(core), live + error)
         self.assertIsNone(relay.poll(), "gdb has ended the relay")
-        dead, error = gdb(relay.args[0], core, commands=commands)
+        # Pages of stacks that were never touched take no space.
+        if guarded > 0:
+            written = os.stat(core).st_blocks * 512
+            self.assertLess(written, os.stat(core).st_size - guarded // 2)
+        # Without what -g adds: the symbol table and unwind tables are left.
+        bare = os.path.join(os.path.dirname(self.log), "relay")
+        subprocess.run(["strip", "-g", "-o", bare, relay.args[0]], check=True)
+        dead, error = gdb(bare, core, commands=(*commands, "weft core never"))
         self.assertNotIn("Python Exception", error)
+        self.assertIn("weft: You can't do that without a process", error)
         return live, dead
 
     def check(self, backend, text):

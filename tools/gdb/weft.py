@@ -13,6 +13,7 @@ lines and arguments. Backtraces of fibers are for x86-64; docs/debugging.md has
 more.
 """
 
+import os
 import re
 import struct
 
@@ -20,6 +21,9 @@ import gdb
 import gdb.unwinder
 
 LAYOUT = "weft_debug_layout"
+# What it is called in a shared library that is stripped; task_record.cc says
+# why.
+EXPORTED = "weft_debug_layout_exported"
 VERSION = 1
 # The fields of weft's DebugLayout, in order.
 FIELDS = ("version", "shards", "shard_count", "shard_size", "shard_first",
@@ -39,6 +43,12 @@ ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 PROGRAM_HEADER = struct.Struct("<IIQQQQQQ")
 PT_LOAD = 1
 PAGE = 4096
+# Of an entry of /proc/PID/pagemap, one for each page: it is in memory, or was
+# and is swapped out; proc_pid_pagemap(5).
+TOUCHED = 3 << 62
+
+# What the list shows of a name.
+MOST_OF_NAME = 40
 
 
 class Problem(Exception):
@@ -72,22 +82,25 @@ def layouts():
         if symbol is not None:
             found.add(int(symbol.value().address))
     # Those that only the symbol tables know.
-    listing = gdb.execute(f"info variables ^{LAYOUT}$", to_string=True)
-    for address in re.findall(rf"^(0x[0-9a-f]+)\s+{LAYOUT}$", listing,
-                              re.MULTILINE):
-        found.add(int(address, 16))
+    listing = gdb.execute(f"info variables ^{LAYOUT}", to_string=True)
+    for address, name in re.findall(r"^(0x[0-9a-f]+)\s+(\w+)$", listing,
+                                    re.MULTILINE):
+        if name in (LAYOUT, EXPORTED):
+            found.add(int(address, 16))
     return sorted(found)
 
 
 class Task:
-    """A record of weft, read once."""
+    """A record of weft, read once. Ids have a prefix in all copies of weft but
+    the first: each counts for itself."""
 
-    def __init__(self, at, layout):
+    def __init__(self, at, layout, prefix):
         def field(name, size=8, signed=False):
             return read(at + layout[name], size, signed)
 
-        self.id = field("id")
-        self.parent = field("parent")
+        self.id = f"{prefix}{field('id')}"
+        parent = field("parent")
+        self.parent = f"{prefix}{parent}" if parent else ""
         self.name = read_text(field("name"), field("name_size"))
         self.place = read_text(field("file"))
         if self.place:
@@ -106,7 +119,7 @@ class Task:
             if descriptor >= 0:
                 self.waits_for += f" of descriptor {descriptor}"
             elif awaited:
-                self.waits_for += f" {awaited}"
+                self.waits_for += f" {prefix}{awaited}"
             elif word:
                 self.waits_for += f" {word:#x}"
 
@@ -130,7 +143,9 @@ class Task:
 
 
 def tasks():
-    """All tasks, by their ids."""
+    """All tasks, by their ids, in their order."""
+    if gdb.selected_thread() is None:
+        raise Problem("there is no process and no core file")
     try:
         places = layouts()
     except gdb.error as error:
@@ -139,12 +154,15 @@ def tasks():
         raise Problem(f"there is no symbol {LAYOUT}: is this program built "
                       "with weft, and is its symbol table there?")
     found = {}
-    for place in places:
-        found.update(tasks_of(place))
-    return dict(sorted(found.items()))
+    for copy, place in enumerate(places, 1):
+        prefix = "" if copy == 1 else f"{copy}."
+        own = sorted(tasks_of(place, prefix))
+        found.update((task.id, task) for _, task in own)
+    return found
 
 
-def tasks_of(place):
+def tasks_of(place, prefix):
+    """Pairs of a number to sort by and a task."""
     layout = {name: read(place + 8 * i, 8) for i, name in enumerate(FIELDS)}
     if layout["version"] != VERSION:
         raise Problem(f"the program has version {layout['version']} of the "
@@ -152,9 +170,12 @@ def tasks_of(place):
     for shard in range(layout["shard_count"]):
         at = read(layout["shards"] + shard * layout["shard_size"]
                   + layout["shard_first"], 8)
+        seen = set()
         while at != 0:
-            task = Task(at, layout)
-            yield task.id, task
+            if at in seen:
+                raise Problem("the list of tasks is damaged: it has a circle")
+            seen.add(at)
+            yield read(at + layout["id"], 8), Task(at, layout, prefix)
             at = read(at + layout["next"], 8)
 
 
@@ -174,9 +195,10 @@ class StoppedFiber(gdb.unwinder.Unwinder):
         def value(number):
             return gdb.Value(number).cast(word)
 
+        # The stack pointer of the fiber: gdb refuses a caller whose frame lies
+        # below that of the call.
         unwound = pending.create_unwind_info(
-            FrameId(pending.read_register("rsp"),
-                    pending.read_register("rip")))
+            FrameId(value(stack_pointer), pending.read_register("rip")))
         for register, offset in SAVED.items():
             unwound.add_saved_register(
                 register, value(read(stack_pointer + offset, 8)))
@@ -238,14 +260,14 @@ def backtrace(task):
     if task.thread == 0:
         return "It has not started."
     before = gdb.selected_thread()
-    if before is None:
-        raise Problem("there is no process and no core file")
+    level = gdb.selected_frame().level()
     try:
         if task.is_fiber and task.stack_pointer != 0:
             return fiber_backtrace(task.stack_pointer)
         return thread_backtrace(task)
     finally:
         before.switch()
+        gdb.execute(f"frame {level}", to_string=True)
 
 
 def heading(task):
@@ -275,6 +297,24 @@ def load_segments(core):
             core.read(PROGRAM_HEADER.size))
         if kind == PT_LOAD:
             yield address, size, offset
+
+
+def touched(process, address, size):
+    """Address and size of each stretch of pages that hold anything. The others
+    are zero, as what is not written in a core file is."""
+    begin = None
+    with open(f"/proc/{process}/pagemap", "rb") as pagemap:
+        pagemap.seek(address // PAGE * 8)
+        entries = pagemap.read(size // PAGE * 8)
+    for page, (entry,) in enumerate(struct.iter_unpack("<Q", entries)):
+        if entry & TOUCHED == 0:
+            if begin is not None:
+                yield address + begin * PAGE, (page - begin) * PAGE
+            begin = None
+        elif begin is None:
+            begin = page
+    if begin is not None:
+        yield address + begin * PAGE, size - begin * PAGE
 
 
 def copy_readable(core, address, size, offset):
@@ -308,6 +348,8 @@ class Command(gdb.Command):
             raise gdb.GdbError(
                 f"weft: {error}: the program was stopped while the list of "
                 "tasks was changed, or the core file is not whole") from error
+        except (gdb.error, OSError) as error:
+            raise gdb.GdbError(f"weft: {error}") from error
 
     def run(self, argument):
         raise NotImplementedError
@@ -325,8 +367,11 @@ and where it was spawned."""
     def run(self, argument):
         rows = [("Id", "Name", "Backend", "Where", "State", "Spawned at")]
         for task in tasks().values():
-            rows.append((str(task.id), task.name, task.backend, task.where,
-                         task.state, task.place or "-"))
+            name = task.name
+            if len(name) > MOST_OF_NAME:
+                name = name[:MOST_OF_NAME - 3] + "..."
+            rows.append((task.id, name, task.backend, task.where, task.state,
+                         task.place or "-"))
         widths = [max(map(len, column)) for column in zip(*rows)]
         for row in rows:
             print("  ".join(text.ljust(width)
@@ -345,10 +390,10 @@ ID is a number that weft tasks shows."""
         known = tasks()
         if argument == "all":
             chosen = list(known.values())
-        elif argument.isdecimal():
-            if int(argument) not in known:
+        elif re.fullmatch(r"(\d+\.)?\d+", argument):
+            if argument not in known:
                 raise Problem(f"there is no task {argument}; see weft tasks")
-            chosen = [known[int(argument)]]
+            chosen = [known[argument]]
         else:
             raise Problem("give the id of a task, or all: weft bt 17")
         for task in chosen:
@@ -374,13 +419,16 @@ Core files that the kernel writes have all of it."""
     def run(self, argument):
         if not argument:
             raise Problem("give the name of the file: weft core FILE")
-        process = gdb.selected_inferior().pid
+        # Fails where there is no live process.
         gdb.execute(f"generate-core-file {argument}")
+        process = gdb.selected_inferior().pid
         guarded = set(guarded_mappings(process))
-        with open(argument, "r+b") as core:
+        with open(os.path.expanduser(argument), "r+b") as core:
             for address, size, offset in list(load_segments(core)):
-                if address in guarded:
-                    copy_readable(core, address, size, offset)
+                if address not in guarded:
+                    continue
+                for begin, length in touched(process, address, size):
+                    copy_readable(core, begin, length, offset + begin - address)
 
 
 UNWINDER = StoppedFiber()

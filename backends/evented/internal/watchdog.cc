@@ -29,7 +29,7 @@ std::string Describe(std::optional<int64_t> system_call) {
       system_call == SYS_futex
           ? ": it waits for a lock that is not weft's, such as a std::mutex "
             "that was held across a wait"
-          : "");
+          : "; what takes an io would let others run");
 }
 
 // Whether the kernel begins the call again after a handler with SA_RESTART, so
@@ -70,6 +70,10 @@ bool Watchdog::Look() {
   if (limit_ == Duration(0)) return false;
   bool moves = false;
   const MonotonicTime now = KernelMonotonicNow();
+  // A look that comes late counts as one in time: the process may have been
+  // stopped meanwhile.
+  const Duration passed = std::min(now - looked_at_, LookEvery(limit_));
+  looked_at_ = now;
   for (size_t i = 0; i < seen_.size(); ++i) {
     Worker& worker = *group_.workers()[i];
     Seen& seen = seen_[i];
@@ -80,18 +84,20 @@ bool Watchdog::Look() {
       seen = {.progress = progress,
               .runs = runs,
               .reported = false,
-              .since = now,
+              .span = Duration(0),
               .processor_time = runs ? worker.ProcessorTime() : Duration(0)};
-    } else if (!seen.reported && now - seen.since >= limit_) {
-      seen.reported = Report(worker, seen, now - seen.since);
+    } else if (!seen.reported) {
+      seen.span += passed;
+      if (seen.span >= limit_) seen.reported = Report(worker, seen);
     }
   }
   return moves;
 }
 
-bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
+bool Watchdog::Report(Worker& worker, const Seen& seen) {
   // Of its own time, for a worker that others keep off the processor is late
-  // and not stuck; and not of `span`, for then it would never be found out.
+  // and not stuck; and not of the whole span, for then it would never be found
+  // out.
   const bool computes =
       worker.ProcessorTime() - seen.processor_time >= limit_ / 2;
   if (!computes && !IsBlocked(worker.thread_id())) return false;
@@ -113,7 +119,7 @@ bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
   std::string text = absl::StrCat(
       "weft: worker ", worker.index(), " has not switched for ",
       absl::FormatDuration(absl::FromChrono(
-          std::chrono::duration_cast<std::chrono::milliseconds>(span))),
+          std::chrono::duration_cast<std::chrono::milliseconds>(seen.span))),
       ": task ", task->id, " '", task->name, "'",
       task->place.empty() ? "" : absl::StrCat(" (", task->place, ")"), " ",
       computes ? "computes; let it Yield now and then" : Describe(system_call),

@@ -4,7 +4,8 @@
 // weft's, keeps all others of its worker from running. That is reported once,
 // with the name of its task. A worker that is kept from running by other
 // processes is not: it has to use its processor, or to be blocked in the
-// kernel.
+// kernel. Nor does time count in which the whole process was stopped, by a
+// signal or a debugger.
 //
 // While all workers are idle the watchdog sleeps.
 #ifndef WEFT_BACKENDS_EVENTED_INTERNAL_WATCHDOG_H_
@@ -32,23 +33,24 @@ class Watchdog final : public Watcher {
   static Duration LookEvery(Duration limit);
 
  private:
-  // What was seen of a worker, and since when it is so.
+  // What was seen of a worker.
   struct Seen {
     uint64_t progress = 0;
     bool runs = false;
     bool reported = false;
-    MonotonicTime since{};
-    Duration processor_time{};  // that it had used then
+    Duration span{};            // for how long it is so
+    Duration processor_time{};  // that it had used before
   };
 
   bool Look() override;
   bool HasToLook() override;
   // True once the report was written.
-  bool Report(Worker& worker, const Seen& seen, Duration span);
+  bool Report(Worker& worker, const Seen& seen);
 
   WorkerGroup& group_;
   const Duration limit_;
-  std::vector<Seen> seen_;  // by worker
+  MonotonicTime looked_at_{};  // the last time
+  std::vector<Seen> seen_;     // by worker
 };
 
 }  // namespace weft::internal
