@@ -53,13 +53,12 @@ void SpawnOverflow(B& io, void (*overflow)()) {
   Async(io, {.name = "deep"}, overflow).Await(io);
 }
 
-// Overflows a stack that another task has used before.
+// So that the next task has one that was used before.
 template <class B>
-void SpawnOverflowOnAReusedStack(B& io, void (*overflow)()) {
+void UseStacks(B& io) {
   TaskGroup<B> group(io);
   for (int i = 0; i < 20; ++i) group.Spawn([] {});
   EXPECT_TRUE(group.Await(io).ok());
-  SpawnOverflow(io, overflow);
 }
 
 template <class Config>
@@ -87,34 +86,28 @@ template <class Config>
 class OverflowDeathTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(OverflowDeathTest, testing::Backends, testing::BackendNames);
 
-TYPED_TEST(OverflowDeathTest, S14RecursionIsReported) {
-  using B = typename TypeParam::Io;
-  EXPECT_EXIT(RunReporting<TypeParam>(
-                  [](B& io) { SpawnOverflow(io, OverflowByRecursion); }),
-              KilledBySignal(SIGSEGV), kReport);
-}
+struct Overflow {
+  const char* name;
+  void (*overflow)();
+  bool on_reused_stack;
+};
+constexpr Overflow kOverflows[] = {
+    {"recursion", OverflowByRecursion, false},
+    {"recursion on a reused stack", OverflowByRecursion, true},
+    {"one huge frame", OverflowByOneFrame, false},
+    {"one huge frame on a reused stack", OverflowByOneFrame, true},
+};
 
-TYPED_TEST(OverflowDeathTest, S14RecursionOnAReusedStackIsReported) {
+TYPED_TEST(OverflowDeathTest, S14EveryOverflowIsReported) {
   using B = typename TypeParam::Io;
-  EXPECT_EXIT(RunReporting<TypeParam>([](B& io) {
-                SpawnOverflowOnAReusedStack(io, OverflowByRecursion);
-              }),
-              KilledBySignal(SIGSEGV), kReport);
-}
-
-TYPED_TEST(OverflowDeathTest, S14OneHugeFrameIsReported) {
-  using B = typename TypeParam::Io;
-  EXPECT_EXIT(RunReporting<TypeParam>(
-                  [](B& io) { SpawnOverflow(io, OverflowByOneFrame); }),
-              KilledBySignal(SIGSEGV), kReport);
-}
-
-TYPED_TEST(OverflowDeathTest, S14OneHugeFrameOnAReusedStackIsReported) {
-  using B = typename TypeParam::Io;
-  EXPECT_EXIT(RunReporting<TypeParam>([](B& io) {
-                SpawnOverflowOnAReusedStack(io, OverflowByOneFrame);
-              }),
-              KilledBySignal(SIGSEGV), kReport);
+  for (const Overflow& given : kOverflows) {
+    SCOPED_TRACE(given.name);
+    EXPECT_EXIT(RunReporting<TypeParam>([&given](B& io) {
+                  if (given.on_reused_stack) UseStacks(io);
+                  SpawnOverflow(io, given.overflow);
+                }),
+                KilledBySignal(SIGSEGV), kReport);
+  }
 }
 
 TYPED_TEST(OverflowDeathTest, HandlerOfTheHostProgramIsCalledAfterTheReport) {
