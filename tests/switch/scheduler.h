@@ -169,14 +169,21 @@ class Scheduler {
     self.next = Task::kYields;
     self.fiber->Pause();
   }
-  // The ways to wait, for classes that look at each.
-  static constexpr int kWays = 2;
-  void WaitThe(int way) {
-    if (way == 0) return Yield();
+  // Pauses in each way there is, all of them in the function of the caller, and
+  // calls `after` after each with its name.
+  template <class After>
+  [[gnu::always_inline]] void PauseInEveryWay(const After& after) {
+    Yield();
+    after("a yield");
     Signal signal;
-    Task* const task = Spawn([&](Scheduler&) { Notify(signal); });
+    Task* const notifier =
+        Spawn([&signal](Scheduler& other) { other.Notify(signal); });
     Wait(signal);
-    Await(task);
+    after("a wait");
+    Await(notifier);
+    Task* const slow = Spawn([](Scheduler& other) { other.Yield(); });
+    Await(slow);
+    after("an await");
   }
 
   // The fiber that runs now, as far as the scheduler knows.
