@@ -149,8 +149,11 @@ class Scheduler {
     if constexpr (Policy::kReadiesBeforeSaved) {
       self.parked = true;
       lock.unlock();
-      // As long as another worker may need to fall for it.
-      for (;;) sched_yield();
+      // Until another worker has resumed the fiber, and longer. From here on
+      // this thread leaves the stack alone, so that what happens on it is the
+      // other's doing.
+      __atomic_store_n(&self.in_window, true, __ATOMIC_RELEASE);
+      for (;;) asm volatile("");
     }
     lock.unlock();
     self.fiber->Pause();
@@ -203,8 +206,8 @@ class Scheduler {
     std::exception_ptr error;
     Signal end;
     Signal* waits_for = nullptr;
-    bool on_stack = false;  // its registers are with a processor
     bool parked = false;
+    bool in_window = false;  // parked, and still on its stack
     bool woken = false;
     bool dropped = false;
     bool ended = false;
@@ -257,8 +260,6 @@ class Scheduler {
       if (worker.ready.empty()) return;
       Task& task = *worker.ready.front();
       worker.ready.pop_front();
-      Expect(!std::exchange(task.on_stack, true),
-             "a fiber was resumed before its registers were saved");
       worker.running = &task;
       if (!Policy::kForgetsCurrent || !task.fiber.has_value()) {
         worker.current = &task;
@@ -266,10 +267,14 @@ class Scheduler {
       lock.unlock();
       if (!task.fiber.has_value()) {
         task.fiber.emplace(&Scheduler::Main, &task, kStackSize);
+      } else if constexpr (Policy::kReadiesBeforeSaved) {
+        while (task.next == Task::kWaits &&
+               !__atomic_load_n(&task.in_window, __ATOMIC_ACQUIRE)) {
+          sched_yield();
+        }
       }
       task.fiber->Resume();
       lock.lock();
-      task.on_stack = false;
       AfterSwitch(task);
     }
   }

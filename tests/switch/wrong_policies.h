@@ -1,22 +1,23 @@
 // Schedulers that are wrong on purpose, one for each class that is about policy
-// rather than about the switch, which is weft's: proof that its test can fail.
+// rather than about the switch: proof that its test can fail.
 #ifndef WEFT_TESTS_SWITCH_WRONG_POLICIES_H_
 #define WEFT_TESTS_SWITCH_WRONG_POLICIES_H_
 
+#include "weft/tests/switch/adapters/ucontext.h"
 #include "weft/tests/switch/adapters/weft.h"
 #include "weft/tests/switch/scheduler.h"
 #include "weft/tests/switch/twins.h"
 
 namespace weft::switches {
 
-// weft's switch under a policy.
-template <class Policy>
+// A switch under a policy.
+template <class Policy, class Switch = WeftSwitch>
 struct Under {
   static constexpr const char* kName = Policy::kName;
 };
-template <class Policy>
-struct RuntimeFor<Under<Policy>> {
-  using type = Scheduler<WeftSwitch, Policy>;
+template <class Policy, class Switch>
+struct RuntimeFor<Under<Policy, Switch>> {
+  using type = Scheduler<Switch, Policy>;
 };
 
 struct Migrates : RightPolicy {
@@ -30,6 +31,12 @@ struct ForgetsCurrent : RightPolicy {
 struct ReadiesBeforeSaved : RightPolicy {
   static constexpr const char* kName = "can be woken before it has left";
   static constexpr bool kReadiesBeforeSaved = true;
+};
+// The same on a switch that keeps the registers of the last save while a fiber
+// runs, where weft's has none.
+struct ResumesLongAgo : ReadiesBeforeSaved {
+  static constexpr const char* kName =
+      "can be woken before it has left, with registers of long ago";
 };
 struct IgnoresShadowStacks : RightPolicy {
   static constexpr const char* kName = "starts without a look";
@@ -58,7 +65,8 @@ template <>
 struct TwinsOf<s07_current::Class> : Twins<Under<ForgetsCurrent>> {};
 template <>
 struct TwinsOf<s08_readied_before_saved::Class>
-    : Twins<Under<ReadiesBeforeSaved>> {};
+    : Twins<Under<ReadiesBeforeSaved>, Under<ResumesLongAgo, UcontextSwitch>> {
+};
 template <>
 struct TwinsOf<s09_shadow_stack::Class> : Twins<Under<IgnoresShadowStacks>> {};
 template <>
