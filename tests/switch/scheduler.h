@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "weft/tests/switch/adapter.h"
+#include "weft/tests/switch/alternate_stack.h"
 
 namespace weft::switches {
 
@@ -39,6 +40,7 @@ struct RightPolicy {
   static constexpr bool kIgnoresShadowStacks = false;  // S9
   static constexpr bool kLetsExceptionsOut = false;    // S11
   static constexpr bool kUnwindsParked = false;        // S12
+  static constexpr bool kNoAlternateStack = false;     // S15
   static constexpr bool kServesForkedChild = false;    // S16
   static constexpr bool kLocksThreads = false;         // S17
 };
@@ -112,8 +114,10 @@ class Scheduler {
 
   // --- In a fiber ----------------------------------------------------------
 
-  Task* Spawn(Body body) {
-    return Add(shared_ ? next_.fetch_add(1) : Here().index, std::move(body));
+  // On a stack with that many usable bytes.
+  Task* Spawn(Body body, size_t stack_size = kStackSize) {
+    return Add(shared_ ? next_.fetch_add(1) : Here().index, std::move(body),
+               stack_size);
   }
   // Throws what left the body.
   void Await(Task* task) {
@@ -195,12 +199,17 @@ class Scheduler {
   struct Task {
     enum Next { kYields, kWaits, kEnds };
 
-    Task(Scheduler& its_scheduler, Body its_body, size_t its_home)
-        : scheduler(its_scheduler), body(std::move(its_body)), home(its_home) {}
+    Task(Scheduler& its_scheduler, Body its_body, size_t its_home,
+         size_t its_stack_size)
+        : scheduler(its_scheduler),
+          body(std::move(its_body)),
+          home(its_home),
+          stack_size(its_stack_size) {}
 
     Scheduler& scheduler;
     Body body;
     size_t home;
+    const size_t stack_size;
     std::optional<typename Switch::Fiber> fiber;
     Next next = kEnds;
     std::exception_ptr error;
@@ -233,11 +242,11 @@ class Scheduler {
   }
   static Worker& Here() { return *OfThread(); }
 
-  Task* Add(size_t home, Body body) {
+  Task* Add(size_t home, Body body, size_t stack_size = kStackSize) {
     RefuseForkedChild();
     const std::lock_guard lock(mutex_);
-    Task& task =
-        tasks_.emplace_back(*this, std::move(body), home % workers_.size());
+    Task& task = tasks_.emplace_back(*this, std::move(body),
+                                     home % workers_.size(), stack_size);
     ++alive_;
     workers_[task.home].ready.push_back(&task);
     changed_.notify_all();
@@ -254,6 +263,8 @@ class Scheduler {
 
   void Loop(Worker& worker) {
     OfThread() = &worker;
+    const AlternateStack alternate_stack(
+        Policy::kNoAlternateStack ? 0 : size_t{64} << 10);
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return alive_ == 0 || !worker.ready.empty(); });
@@ -266,7 +277,7 @@ class Scheduler {
       }
       lock.unlock();
       if (!task.fiber.has_value()) {
-        task.fiber.emplace(&Scheduler::Main, &task, kStackSize);
+        task.fiber.emplace(&Scheduler::Main, &task, task.stack_size);
       } else if constexpr (Policy::kReadiesBeforeSaved) {
         while (task.next == Task::kWaits &&
                !__atomic_load_n(&task.in_window, __ATOMIC_ACQUIRE)) {

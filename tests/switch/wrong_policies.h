@@ -50,6 +50,10 @@ struct UnwindsParked : RightPolicy {
   static constexpr const char* kName = "throws through a paused fiber";
   static constexpr bool kUnwindsParked = true;
 };
+struct NoAlternateStack : RightPolicy {
+  static constexpr const char* kName = "workers without an alternate stack";
+  static constexpr bool kNoAlternateStack = true;
+};
 struct ServesForkedChild : RightPolicy {
   static constexpr const char* kName = "the child uses its parent's queues";
   static constexpr bool kServesForkedChild = true;
@@ -74,6 +78,8 @@ struct TwinsOf<s11_escaping_exception::Class>
     : Twins<Under<LetsExceptionsOut>> {};
 template <>
 struct TwinsOf<s12_forced_unwinding::Class> : Twins<Under<UnwindsParked>> {};
+template <>
+struct TwinsOf<s15_signal_frame::Class> : Twins<Under<NoAlternateStack>> {};
 template <>
 struct TwinsOf<s16_fork::Class> : Twins<Under<ServesForkedChild>> {};
 template <>

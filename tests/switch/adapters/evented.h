@@ -22,6 +22,7 @@
 #include "absl/status/status.h"
 #include "weft/backends/evented/evented.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/guarded_stacks.h"
 #include "weft/runtime/operation.h"
 #include "weft/runtime/scope.h"
 #include "weft/sync/event.h"
@@ -57,11 +58,12 @@ class EventedRuntime {
 
   class Task {
    public:
-    Task(Evented& io, Body body)
-        : future_(*Concurrent(io, [body = std::move(body)](Evented& its_io) {
-            EventedRuntime runtime(its_io);
-            body(runtime);
-          })) {}
+    Task(Evented& io, const SpawnOptions& options, Body body)
+        : future_(*Concurrent(io, options,
+                              [body = std::move(body)](Evented& its_io) {
+                                EventedRuntime runtime(its_io);
+                                body(runtime);
+                              })) {}
     void Await(Evented& io) { future_.Await(io); }
 
    private:
@@ -91,7 +93,11 @@ class EventedRuntime {
     Expect(status.ok(), "no task");
   }
 
-  Task* Spawn(Body body) { return new Task(io_, std::move(body)); }
+  Task* Spawn(Body body, size_t stack_size = kStackSize) {
+    SpawnOptions options;
+    options.stack_size = stack_size + internal::kGuardSize;
+    return new Task(io_, options, std::move(body));
+  }
   void Await(Task* task) { std::unique_ptr<Task>(task)->Await(io_); }
   void Drop(Task* task) { delete task; }
 
