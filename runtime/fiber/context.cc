@@ -3,7 +3,9 @@
 #include <cxxabi.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
 
 namespace weft::internal {
 
@@ -29,6 +31,11 @@ Context::Context(void* stack_bottom, size_t stack_size, Entry entry,
   valgrind_id_ = ValgrindRegisterStack(bottom, top);
   stopped_at_ =
       boost::context::detail::make_fcontext(top, stack_size, &Context::Start);
+#if defined(__aarch64__)
+  // Else a list of frame records would end with what the stack held before.
+  std::memset(static_cast<std::byte*>(stopped_at_) + kSavedFrameRecord, 0,
+              sizeof(void*));
+#endif
 }
 
 Context::~Context() {

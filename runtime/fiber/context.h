@@ -73,6 +73,9 @@ class Context {
     int* error = nullptr;
   };
 
+  // Where the jump saves x29 and x30 on AArch64, from `stopped_at_` on.
+  static constexpr size_t kSavedFrameRecord = 0x90;
+
   [[noreturn]] static void Start(boost::context::detail::transfer_t transfer);
   static boost::context::detail::transfer_t Land(
       boost::context::detail::transfer_t transfer);

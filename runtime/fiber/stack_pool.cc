@@ -73,6 +73,22 @@ bool AdviseAll(std::span<std::byte* const> addresses, size_t size, int advice) {
   return advised == static_cast<int64_t>(addresses.size() * size);
 }
 
+// Installs guards there, without a mapping for each. Returns 0 or an error;
+// EINVAL says that there are none of that kind.
+int GuardByAdvice(std::span<std::byte* const> guards) {
+  if (!AdviseAll(guards, kGuardSize, MADV_GUARD_INSTALL)) {
+    for (std::byte* const guard : guards) {
+      if (madvise(guard, kGuardSize, MADV_GUARD_INSTALL) != 0) return errno;
+    }
+  }
+  // qemu-user takes advice that it does not know for a hint, and says yes. A
+  // kernel that has these guards cannot read them in, either.
+  const bool traps =
+      madvise(guards.front(), kGuardSize, MADV_POPULATE_READ) != 0 &&
+      errno == EFAULT;
+  return traps ? 0 : EINVAL;
+}
+
 // reserve() alone would copy everything with each slab.
 void MakeRoom(std::vector<std::byte*>& stacks, size_t count) {
   if (stacks.capacity() >= count) return;
@@ -243,15 +259,16 @@ bool StackPool::InstallGuards(std::byte* slab, size_t count) {
   std::array<std::byte*, kMostStacksPerSlab> guards;
   for (size_t i = 0; i < count; ++i) guards[i] = slab + i * stack_size_;
   const auto all = std::span(guards).first(count);
-  if (guard_by_madvise_ && AdviseAll(all, kGuardSize, MADV_GUARD_INSTALL)) {
-    return true;
+  if (guard_by_madvise_) {
+    const int error = GuardByAdvice(all);
+    if (error == 0) return true;
+    if (error != EINVAL) {
+      errno = error;
+      return false;
+    }
+    guard_by_madvise_ = false;
   }
   for (std::byte* const guard : all) {
-    if (guard_by_madvise_) {
-      if (madvise(guard, kGuardSize, MADV_GUARD_INSTALL) == 0) continue;
-      if (errno != EINVAL) return false;
-      guard_by_madvise_ = false;
-    }
     if (mprotect(guard, kGuardSize, PROT_NONE) != 0) return false;
   }
   return true;

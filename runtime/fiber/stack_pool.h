@@ -4,7 +4,8 @@
 // Stacks are carved from large mappings. Below each lie guard pages that trap
 // an overflow: MADV_GUARD_INSTALL where the kernel has it (6.13), which costs
 // no mapping of its own, otherwise mprotect, which costs one and so meets
-// vm.max_map_count at some 30,000 stacks.
+// vm.max_map_count at some 30,000 stacks. That the guards trap is asked of the
+// kernel, not believed.
 //
 // A stack is reserved before it is taken, so that a refusal is known when a
 // task is spawned, while the task takes its stack only when it starts.

@@ -27,6 +27,43 @@ constexpr size_t kRoom = size_t{64} << 10;
   for (size_t i = 0; i < size / sizeof(uintptr_t); ++i) target[i] = source[i];
 }
 
+#if defined(__aarch64__)
+// Without the signature that a function compiled for pointer authentication
+// puts on its return address. Processors without it take this for a hint.
+uintptr_t WithoutSignature(uintptr_t address) {
+  register uintptr_t x30 asm("x30") = address;
+  asm("hint #7" : "+r"(x30));  // xpaclri
+  return x30;
+}
+
+// Follows the frame records, the innermost of which is at `record`, up to `end`
+// of the stack.
+void FollowRecords(const std::byte* record, const std::byte* end,
+                   Backtrace& backtrace) {
+  struct {
+    uintptr_t next;
+    uintptr_t return_address;
+  } words;
+  backtrace.size = 0;
+  backtrace.cut = false;
+  for (;;) {
+    Copy(record, &words, sizeof(words));
+    // That of the entry, which returns to nobody.
+    if (words.next == 0) return;
+    if (backtrace.size == Backtrace::kMost) break;
+    backtrace.frames[backtrace.size++] =
+        WithoutSignature(words.return_address) - 1;
+    const auto here = reinterpret_cast<uintptr_t>(record);
+    const auto last = reinterpret_cast<uintptr_t>(end) - sizeof(words);
+    const bool is_record = words.next > here && words.next <= last &&
+                           words.next % sizeof(uintptr_t) == 0;
+    if (!is_record) break;
+    record += words.next - here;
+  }
+  backtrace.cut = true;
+}
+#endif
+
 }  // namespace
 
 struct StoppedBacktrace::Look {
@@ -53,13 +90,17 @@ bool StoppedBacktrace::Enlarge(size_t size) {
   return true;
 }
 
-bool StoppedBacktrace::Take(Context& self, const Context& stopped,
-                            Backtrace& backtrace) {
+bool StoppedBacktrace::Take([[maybe_unused]] Context& self,
+                            const Context& stopped, Backtrace& backtrace) {
   const auto* const begin = static_cast<const std::byte*>(stopped.stopped_at_);
   if (!stopped.started_ || begin == nullptr) return false;
   const auto* const end =
       static_cast<const std::byte*>(stopped.asan_stack_.bottom) +
       stopped.asan_stack_.size;
+#if defined(__aarch64__)
+  FollowRecords(begin + Context::kSavedFrameRecord, end, backtrace);
+  return true;
+#else
   const auto used = static_cast<size_t>(end - begin);
   if (!Enlarge(used + kRoom + kPage)) return false;
   // At the same place in a page, so that what was aligned is so in the copy.
@@ -78,6 +119,7 @@ bool StoppedBacktrace::Take(Context& self, const Context& stopped,
   context::ontop_fcontext(twin_begin, &look, &OnTop);
   AsanFinishSwitch(self.asan_stack_, twin.asan_stack_);
   return true;
+#endif
 }
 
 // As if the stopped flow had called it where it stopped.

@@ -7,6 +7,10 @@
 // the flow: a fiber that has little left is looked at like any other, and no
 // page of it is touched that was not in use.
 //
+// On AArch64 return addresses may be signed with the place where they lie, and
+// an unwinder dies of those in a copy. There the walk follows the frame
+// records, which compilers keep by default, and reads the stack in place.
+//
 // **Threads.** The stopped context must not be resumed meanwhile. One user at a
 // time.
 #ifndef WEFT_RUNTIME_FIBER_STOPPED_BACKTRACE_H_

@@ -30,7 +30,8 @@ inline void LimitAddressSpace(size_t margin) {
   ASSERT_EQ(setrlimit(RLIMIT_AS, &limit), 0);
 }
 
-// Makes a system call of this process fail with `error`.
+// Makes a system call of this process fail with `error`; with 0, do nothing and
+// return 0.
 inline void Forbid(long number, int error) {
   sock_filter program[] = {
       BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),

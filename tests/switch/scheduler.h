@@ -89,11 +89,14 @@ class Scheduler {
   // Why no worker would start; empty if they would.
   static std::string Refusal() {
     if constexpr (Policy::kIgnoresShadowStacks) return "";
+#if defined(__x86_64__)
     uint64_t features = 0;
     constexpr int kStatus = 0x5005;  // ARCH_SHSTK_STATUS
-    return syscall(SYS_arch_prctl, kStatus, &features) == 0 && features != 0
-               ? "this thread has a shadow stack"
-               : "";
+    if (syscall(SYS_arch_prctl, kStatus, &features) == 0 && features != 0) {
+      return "this thread has a shadow stack";
+    }
+#endif
+    return "";
   }
 
   // Runs each body in a fiber on a worker of its own, to their ends.

@@ -1,28 +1,11 @@
 """The programs of the switch suite: how they are built and what they answer."""
 
 import os
-import platform
-import re
 import shlex
 import shutil
 import subprocess
 
-COMPILERS = {"gcc-12": "g++-12", "clang-14": "clang++-14",
-             "clang-16": "clang++-16"}
-FLAGS = {
-    "O0": ["-O0"],
-    "O1": ["-O1"],
-    "O2": ["-O2"],
-    "O3": ["-O3"],
-    "Os": ["-Os"],
-    "native": ["-O3", "-march=native"],
-    "lto": ["-O2", "-flto"],
-    "pic": ["-O2", "-fPIC"],
-    "hardened": ["-O2", "-D_FORTIFY_SOURCE=2", "-fstack-protector-strong",
-                 "-fstack-clash-protection", "-fcf-protection=full"],
-}
-BUILDS = {f"{compiler}-{flags}": [command, *FLAGS[flags]]
-          for compiler, command in COMPILERS.items() for flags in FLAGS}
+from . import builds
 
 # Its class is shown by AddressSanitizer.
 SANITIZED = "s13_sanitizers"
@@ -62,25 +45,22 @@ class Suite:
         self.folder = root / "tests/switch"
         self.classes = sorted(
             path.stem for path in (self.folder / "classes").glob("s*.h"))
+        # Those of this machine, and those for another one.
+        self.builds = builds.builds_of(builds.Host(root))
+        self.aarch64_builds = builds.builds_of(builds.Aarch64(root))
         self.build_dir = None
         self.sources = {}
         self.built = {}  # (library, build): (objects, what failed)
-        self.libraries = []
 
-    def set_up(self, build_dir):
-        """Makes the folder and looks for what every build needs."""
+    def set_up(self, build_dir, names):
+        """Makes the folder and looks for what these builds need."""
+        for target in {self.build(name).target for name in names}:
+            target.check()
         self.build_dir = build_dir
         include = build_dir / "include/weft"
         subprocess.run([self.root / "tools/link_includes.py", self.root,
                         include, "runtime", "sync", "net", "backends", "tests"],
                        check=True)
-        # Quoted names in the list of what weft uses of Abseil.
-        modules = re.search(r"absl_modules = \[(.*?)\]",
-                            (self.root / "meson.build").read_text(), re.DOTALL)
-        packages = [*re.findall(r"'(\w+)'", modules.group(1)), "liburing"]
-        found = subprocess.run(["pkg-config", "--libs", *packages], check=True,
-                               stdout=subprocess.PIPE, text=True).stdout
-        self.libraries = [*shlex.split(found), "-lboost_context", "-pthread"]
         self.sources = {"runtime": self.find(RUNTIME),
                         "backend": [*self.find(BACKEND), *SYNC]}
         for name, sources in self.sources.items():
@@ -94,14 +74,22 @@ class Suite:
                  for path in sorted((self.root / folder).glob("*.cc"))]
         return [source for source in found if source not in NOT_RUNTIME]
 
+    def build(self, name):
+        return self.builds.get(name) or self.aarch64_builds[name]
+
     def needs_runtime(self, name):
         header = (self.folder / "classes" / f"{name}.h").read_text()
         return "weft/tests/switch/scheduler.h" in header
 
+    def runs_evented(self, name, adapter, build):
+        """Whether a class that needs a runtime has weft's own."""
+        return (adapter == "weft" and self.needs_runtime(name)
+                and self.build(build).target.runs_evented)
+
     def compile(self, build, extra, output):
         """Runs the compiler; returns what it says if it fails."""
         cache = ["ccache"] if shutil.which("ccache") and "-c" in extra else []
-        command = [*cache, *BUILDS[build], "-std=c++20", "-g1",
+        command = [*cache, *self.build(build).command, "-std=c++20", "-g1",
                    f"-I{self.build_dir / 'include'}", *extra, "-o", str(output)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
@@ -117,9 +105,12 @@ class Suite:
     def build_libraries(self, build):
         """weft at the flags of a build. What fails is seen when it is used."""
         (self.build_dir / build).mkdir(parents=True, exist_ok=True)
-        for name, sources, extra in [
-                ("runtime", "runtime", []), ("backend", "backend", []),
-                ("sanitized", "runtime", ["-fsanitize=address"])]:
+        wanted = [("runtime", "runtime", [])]
+        if self.build(build).no_asan is None:
+            wanted.append(("sanitized", "runtime", ["-fsanitize=address"]))
+        if self.build(build).target.runs_evented:
+            wanted.append(("backend", "backend", []))
+        for name, sources, extra in wanted:
             units = [self.build_dir / f"{sources}.cc"]
             units += [self.root / source for source in self.sources[sources]
                       if source in APART]
@@ -135,16 +126,18 @@ class Suite:
     def build_program(self, name, adapter, build):
         """Returns (program, None), or (None, why there is none)."""
         header, switch, libraries = ADAPTERS[adapter]
-        runtime = self.needs_runtime(name)
         sanitized = name == SANITIZED
+        no_asan = self.build(build).no_asan
+        if sanitized and no_asan is not None:
+            return None, no_asan
         extra = [f"-DWEFT_SWITCH_CLASS={name}", f"-DWEFT_SWITCH={switch}"]
         if adapter == "weft":
             objects = ["sanitized" if sanitized else "runtime"]
-            twins = "wrong_switches.h"
-            if runtime:
+            twins = "wrong_policies.h" if self.needs_runtime(name) \
+                else "wrong_switches.h"
+            if self.runs_evented(name, adapter, build):
                 objects.append("backend")
                 header = "evented.h"
-                twins = "wrong_policies.h"
             libraries = []
             for part in objects:
                 found, failure = self.built[part, build]
@@ -156,20 +149,20 @@ class Suite:
             extra.append("-fsanitize=address")
         path = f"weft/tests/switch/adapters/{header}"
         extra.append(f'-DWEFT_SWITCH_ADAPTER="{path}"')
-        extra += [str(self.folder / "alone.cc"), *libraries, *self.libraries]
+        extra += [str(self.folder / "alone.cc"), *libraries,
+                  *self.build(build).target.libraries()]
         program = self.build_dir / build / f"{name}-{adapter}"
         failure = self.compile(build, extra, program)
         return (None, failure) if failure else (program, None)
 
-    def run(self, program, results, *arguments):
+    def run(self, program, build, results, *arguments):
         """Returns (result, output)."""
-        # AddressSanitizer of these compilers needs a fixed address space.
-        fixed = ["setarch", platform.machine(), "-R"] \
-            if program.name.startswith(SANITIZED) else []
+        target = self.build(build).target
+        runner = target.runner(program.name.startswith(SANITIZED))
         environment = {**os.environ,
-                       "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
+                       "ASAN_OPTIONS": ":".join(target.asan_options)}
         try:
-            done = subprocess.run([*fixed, str(program), *arguments],
+            done = subprocess.run([*runner, str(program), *arguments],
                                   stdin=subprocess.DEVNULL, text=True,
                                   stdout=subprocess.PIPE, errors="replace",
                                   stderr=subprocess.STDOUT, check=False,
@@ -178,25 +171,37 @@ class Suite:
             return "timeout", f"{program.name} did not end\n"
         return results.get(done.returncode, "crash"), done.stdout
 
+    def runtime_of(self, name, adapter, build):
+        """Whose scheduler a class runs on, if it needs one."""
+        needed = self.needs_runtime(name)
+        own = not needed or self.runs_evented(name, adapter, build)
+        return "own" if own else "suite"
+
     def run_cell(self, name, build):
+        cell = {"class": name, "build": build,
+                "runtime": self.runtime_of(name, "weft", build)}
+        no_asan = self.build(build).no_asan
+        if name == SANITIZED and no_asan is not None:
+            return {**cell, "weft": "cannot", "wrong_twin": "cannot",
+                    "output": no_asan + "\n"}
         program, failure = self.build_program(name, "weft", build)
         if program is None:
-            return {"class": name, "build": build, "weft": "not built",
-                    "wrong_twin": "not built", "output": failure}
-        right, right_output = self.run(program, RESULTS, "right")
-        wrong, wrong_output = self.run(program, TWIN_RESULTS, "wrong")
+            return {**cell, "weft": "not built", "wrong_twin": "not built",
+                    "output": failure}
+        right, right_output = self.run(program, build, RESULTS, "right")
+        wrong, wrong_output = self.run(program, build, TWIN_RESULTS, "wrong")
         program.unlink()
-        return {"class": name, "build": build, "weft": right,
-                "wrong_twin": wrong, "output": right_output + wrong_output}
+        return {**cell, "weft": right, "wrong_twin": wrong,
+                "output": right_output + wrong_output}
 
     def run_adapter(self, name, adapter, build):
         program, failure = self.build_program(name, adapter, build)
         if program is None:
             result, output = "not built", failure
         else:
-            result, output = self.run(program, RESULTS, "right")
+            result, output = self.run(program, build, RESULTS, "right")
             program.unlink()
-        suites = self.needs_runtime(name) and adapter != "weft"
         return {"class": name, "adapter": adapter, "build": build,
-                "result": result, "runtime": "suite" if suites else "own",
+                "result": result,
+                "runtime": self.runtime_of(name, adapter, build),
                 "output": output.strip()}
