@@ -40,7 +40,8 @@ struct Options {
 
   // WEFT_STACK_SIZE: bytes of address space for the stack of a task, guard
   // pages included; 64 KiB to 1 GiB, rounded up to pages. Only what a task
-  // touches takes memory. Default: 512 KiB.
+  // touches takes memory. kLeastStackSize says what 64 KiB are enough for.
+  // Default: 512 KiB.
   std::optional<size_t> stack_size = std::nullopt;
 
   // WEFT_MAX_TASKS: how many tasks may exist at once, those given to Run
@@ -106,7 +107,8 @@ struct Options {
 };
 
 // Of a stack, in bytes of address space with the guard. The smallest has room
-// for some 40 KiB of frames and for the frame of a signal.
+// for 32 KiB of frames and for a signal handler that takes 12 KiB, which is
+// what the kernel's frame alone may take with the widest registers.
 inline constexpr size_t kDefaultStackSize = size_t{512} << 10;
 inline constexpr size_t kLeastStackSize = size_t{64} << 10;
 inline constexpr size_t kMostStackSize = size_t{1} << 30;

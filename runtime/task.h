@@ -36,11 +36,12 @@ struct SpawnOptions {
   std::string_view name;
   // Where the task is spawned, for messages and dumps.
   SourceLocation where = SourceLocation::Current();
-  // Bytes of address space for the stack of this task, guard included; 64 KiB
-  // to 1 GiB, at least as many are given. 0: Options::stack_size. Concurrent
-  // and TaskGroup::Spawn answer INVALID_ARGUMENT to an impossible size, Async
-  // ends the program. An Async that can start no task calls the function on
-  // the stack of its caller: use Concurrent where that is too small.
+  // Bytes of address space for the stack of this task, guard included; 64 KiB,
+  // enough for 32 KiB of frames and a signal handler of 12 KiB, to 1 GiB; at
+  // least as many are given. 0: Options::stack_size. Concurrent and
+  // TaskGroup::Spawn answer INVALID_ARGUMENT to an impossible size, Async ends
+  // the program. An Async that can start no task calls the function on the
+  // stack of its caller: use Concurrent where that is too small.
   size_t stack_size = 0;
 };
 

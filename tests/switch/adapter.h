@@ -29,6 +29,7 @@
 #include <cstddef>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <utility>
 
 // Set where the sanitizer watches, which stands in the way of some classes.
@@ -81,6 +82,16 @@ inline void Expect(bool holds, const char* otherwise) {
   if (!holds) [[unlikely]]
     End(kExitFailed, otherwise);
 }
+
+// The same of what is looked at after a pause in one of many ways.
+inline void ExpectAfter(const char* way, bool holds, const char* otherwise) {
+  if (!holds) [[unlikely]] {
+    End(kExitFailed, (std::string("after ") + way + ": " + otherwise).c_str());
+  }
+}
+
+// For a lambda that has to be compiled into the function that calls it.
+#define WEFT_SWITCH_INLINE __attribute__((always_inline))
 
 // The class cannot be shown in this build.
 [[noreturn]] inline void Cannot(const char* why) { End(kExitCannot, why); }

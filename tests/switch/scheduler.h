@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "weft/tests/switch/adapter.h"
+#include "weft/tests/switch/alternate_stack.h"
 
 namespace weft::switches {
 
@@ -39,6 +40,7 @@ struct RightPolicy {
   static constexpr bool kIgnoresShadowStacks = false;  // S9
   static constexpr bool kLetsExceptionsOut = false;    // S11
   static constexpr bool kUnwindsParked = false;        // S12
+  static constexpr bool kNoAlternateStack = false;     // S15
   static constexpr bool kServesForkedChild = false;    // S16
   static constexpr bool kLocksThreads = false;         // S17
 };
@@ -115,8 +117,10 @@ class Scheduler {
 
   // --- In a fiber ----------------------------------------------------------
 
-  Task* Spawn(Body body) {
-    return Add(shared_ ? next_.fetch_add(1) : Here().index, std::move(body));
+  // On a stack with that many usable bytes.
+  Task* Spawn(Body body, size_t stack_size = kStackSize) {
+    return Add(shared_ ? next_.fetch_add(1) : Here().index, std::move(body),
+               stack_size);
   }
   // Throws what left the body.
   void Await(Task* task) {
@@ -152,8 +156,11 @@ class Scheduler {
     if constexpr (Policy::kReadiesBeforeSaved) {
       self.parked = true;
       lock.unlock();
-      // As long as another worker may need to fall for it.
-      for (;;) sched_yield();
+      // Until another worker has resumed the fiber, and longer. From here on
+      // this thread leaves the stack alone, so that what happens on it is the
+      // other's doing.
+      __atomic_store_n(&self.in_window, true, __ATOMIC_RELEASE);
+      for (;;) asm volatile("");
     }
     lock.unlock();
     self.fiber->Pause();
@@ -172,14 +179,21 @@ class Scheduler {
     self.next = Task::kYields;
     self.fiber->Pause();
   }
-  // The ways to wait, for classes that look at each.
-  static constexpr int kWays = 2;
-  void WaitThe(int way) {
-    if (way == 0) return Yield();
+  // Pauses in each way there is, all of them in the function of the caller, and
+  // calls `after` after each with its name.
+  template <class After>
+  [[gnu::always_inline]] void PauseInEveryWay(const After& after) {
+    Yield();
+    after("a yield");
     Signal signal;
-    Task* const task = Spawn([&](Scheduler&) { Notify(signal); });
+    Task* const notifier =
+        Spawn([&signal](Scheduler& other) { other.Notify(signal); });
     Wait(signal);
-    Await(task);
+    after("a wait");
+    Await(notifier);
+    Task* const slow = Spawn([](Scheduler& other) { other.Yield(); });
+    Await(slow);
+    after("an await");
   }
 
   // The fiber that runs now, as far as the scheduler knows.
@@ -188,19 +202,24 @@ class Scheduler {
   struct Task {
     enum Next { kYields, kWaits, kEnds };
 
-    Task(Scheduler& its_scheduler, Body its_body, size_t its_home)
-        : scheduler(its_scheduler), body(std::move(its_body)), home(its_home) {}
+    Task(Scheduler& its_scheduler, Body its_body, size_t its_home,
+         size_t its_stack_size)
+        : scheduler(its_scheduler),
+          body(std::move(its_body)),
+          home(its_home),
+          stack_size(its_stack_size) {}
 
     Scheduler& scheduler;
     Body body;
     size_t home;
+    const size_t stack_size;
     std::optional<typename Switch::Fiber> fiber;
     Next next = kEnds;
     std::exception_ptr error;
     Signal end;
     Signal* waits_for = nullptr;
-    bool on_stack = false;  // its registers are with a processor
     bool parked = false;
+    bool in_window = false;  // parked, and still on its stack
     bool woken = false;
     bool dropped = false;
     bool ended = false;
@@ -226,11 +245,11 @@ class Scheduler {
   }
   static Worker& Here() { return *OfThread(); }
 
-  Task* Add(size_t home, Body body) {
+  Task* Add(size_t home, Body body, size_t stack_size = kStackSize) {
     RefuseForkedChild();
     const std::lock_guard lock(mutex_);
-    Task& task =
-        tasks_.emplace_back(*this, std::move(body), home % workers_.size());
+    Task& task = tasks_.emplace_back(*this, std::move(body),
+                                     home % workers_.size(), stack_size);
     ++alive_;
     workers_[task.home].ready.push_back(&task);
     changed_.notify_all();
@@ -247,25 +266,29 @@ class Scheduler {
 
   void Loop(Worker& worker) {
     OfThread() = &worker;
+    const AlternateStack alternate_stack(
+        Policy::kNoAlternateStack ? 0 : size_t{64} << 10);
     std::unique_lock lock(mutex_);
     for (;;) {
       changed_.wait(lock, [&] { return alive_ == 0 || !worker.ready.empty(); });
       if (worker.ready.empty()) return;
       Task& task = *worker.ready.front();
       worker.ready.pop_front();
-      Expect(!std::exchange(task.on_stack, true),
-             "a fiber was resumed before its registers were saved");
       worker.running = &task;
       if (!Policy::kForgetsCurrent || !task.fiber.has_value()) {
         worker.current = &task;
       }
       lock.unlock();
       if (!task.fiber.has_value()) {
-        task.fiber.emplace(&Scheduler::Main, &task, kStackSize);
+        task.fiber.emplace(&Scheduler::Main, &task, task.stack_size);
+      } else if constexpr (Policy::kReadiesBeforeSaved) {
+        while (task.next == Task::kWaits &&
+               !__atomic_load_n(&task.in_window, __ATOMIC_ACQUIRE)) {
+          sched_yield();
+        }
       }
       task.fiber->Resume();
       lock.lock();
-      task.on_stack = false;
       AfterSwitch(task);
     }
   }

@@ -44,12 +44,6 @@ struct NoGuard : FcontextOn<StackWithoutGuard> {
   static constexpr const char* kName = "stacks without a guard";
 };
 
-// S15
-struct NoAlternateStack : FcontextSwitch {
-  static constexpr const char* kName = "threads without an alternate stack";
-  static constexpr bool kLeavesOutAlternateStack = true;
-};
-
 // S18
 struct PausesInsideOfLibraries : FcontextSwitch {
   static constexpr const char* kName = "pauses between two calls of strtok";
@@ -94,8 +88,6 @@ template <>
 struct TwinsOf<s13_sanitizers::Class> : Twins<OnlyRegisters> {};
 template <>
 struct TwinsOf<s14_overflow::Class> : Twins<NoGuard> {};
-template <>
-struct TwinsOf<s15_signal_frame::Class> : Twins<NoAlternateStack> {};
 template <>
 struct TwinsOf<s18_library_state::Class> : Twins<PausesInsideOfLibraries> {};
 template <>

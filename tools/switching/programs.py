@@ -26,7 +26,8 @@ APART = {"runtime/internal/dump_signal.cc",
          "runtime/internal/guarded_stacks.cc"}
 BACKEND = ["backends/evented", "backends/evented/internal"]
 # What the classes use of sync/.
-SYNC = ["sync/internal/mutex_core.cc", "sync/internal/wait_list.cc",
+SYNC = ["sync/internal/event_core.cc", "sync/internal/mutex_core.cc",
+        "sync/internal/select_core.cc", "sync/internal/wait_list.cc",
         "sync/internal/wait_status.cc"]
 COMPILE_LIMIT_S = 900
 # Longer than the programs themselves give a class and each of its twins.

@@ -25,7 +25,7 @@ struct Class {
       constexpr int kFibers = 4;
       typename Runtime::Task* fibers[kFibers];
       for (auto& fiber : fibers) {
-        fiber = runtime.Spawn(&Class::WaitInEveryWay<Runtime>);
+        fiber = runtime.Spawn(&Class::PauseInEveryWay<Runtime>);
       }
       for (auto* const fiber : fibers) runtime.Await(fiber);
     });
@@ -35,20 +35,23 @@ struct Class {
   [[gnu::noinline]] static int* AddressOfLocal() { return Opaque(&local); }
   [[gnu::noinline]] static int* AddressOfErrno() { return Opaque(&errno); }
 
-  // All waits in one function, so that the compiler may well keep addresses.
+  // All in one function, so that the compiler may well keep addresses.
   template <class Runtime>
-  static void WaitInEveryWay(Runtime& runtime) {
+  static void PauseInEveryWay(Runtime& runtime) {
     const pid_t thread = gettid();
     const int* const its_local = &local;
     const int* const its_errno = &errno;
-    for (int way = 0; way < Runtime::kWays; ++way) {
-      runtime.WaitThe(way);
-      Expect(gettid() == thread, "a fiber went on on another thread");
-      Expect(AddressOfLocal() == its_local && &local == its_local,
-             "the address of a thread-local variable is a stranger's");
-      Expect(AddressOfErrno() == its_errno && &errno == its_errno,
-             "the address of errno is a stranger's");
-    }
+    // The same for all fibers of a thread.
+    local = thread;
+    runtime.PauseInEveryWay([&](const char* way) WEFT_SWITCH_INLINE {
+      ExpectAfter(way, gettid() == thread, "a fiber went on on another thread");
+      ExpectAfter(way, AddressOfLocal() == its_local && &local == its_local,
+                  "the address of a thread-local variable is a stranger's");
+      ExpectAfter(way, local == thread,
+                  "a thread-local variable is a stranger's");
+      ExpectAfter(way, AddressOfErrno() == its_errno && &errno == its_errno,
+                  "the address of errno is a stranger's");
+    });
   }
 };
 

@@ -19,7 +19,7 @@ struct Class {
       constexpr int kFibers = 3;
       typename Runtime::Task* fibers[kFibers];
       for (auto& fiber : fibers) {
-        fiber = runtime.Spawn(&Class::LookAfterEveryWait<Runtime>);
+        fiber = runtime.Spawn(&Class::LookAfterEveryPause<Runtime>);
       }
       for (auto* const fiber : fibers) runtime.Await(fiber);
     }});
@@ -27,14 +27,13 @@ struct Class {
 
  private:
   template <class Runtime>
-  static void LookAfterEveryWait(Runtime& runtime) {
+  static void LookAfterEveryPause(Runtime& runtime) {
     const void* const self = runtime.Current();
     for (int round = 0; round < 3; ++round) {
-      for (int way = 0; way < Runtime::kWays; ++way) {
-        runtime.WaitThe(way);
-        Expect(runtime.Current() == self,
-               "the scheduler takes another fiber for the current one");
-      }
+      runtime.PauseInEveryWay([&](const char* way) WEFT_SWITCH_INLINE {
+        ExpectAfter(way, runtime.Current() == self,
+                    "the scheduler takes another fiber for the current one");
+      });
     }
   }
 };
