@@ -8,12 +8,13 @@
 //   }
 //
 // **Threads.** Any number of tasks, of any backends, may accept at once, up to
-// 2^32 - 1; each connection goes to one of them. It wakes all that wait, so a
-// few do better than many. Close may be called by any task at any time. Moving
-// and destroying a listener that is in use is misuse, which is checked.
+// 2^32 - 1; each connection goes to one of them. On Evented it wakes only that
+// one; on Threaded it wakes all that wait there, so a few do better than many.
+// Close may be called by any task at any time. Moving and destroying a listener
+// that is in use is misuse, which is checked.
 //
 // **Cancelling.** Accept gives up with CANCELLED or DEADLINE_EXCEEDED; a
-// connection is then left for the next Accept.
+// connection is then left for the next Accept, or for another that waits.
 #ifndef WEFT_NET_TCP_LISTENER_H_
 #define WEFT_NET_TCP_LISTENER_H_
 

@@ -33,7 +33,9 @@ struct Options {
   std::optional<DriverKind> driver = std::nullopt;
 
   // WEFT_WORKERS, Evented only: threads that run fibers, 1 to 256. Default:
-  // the processors this process may use.
+  // the processors this process may use, by its affinity and by the CPU quotas
+  // of its control groups (a container's limit of 1.5 processors allows 2).
+  // They are looked at when the backend is created.
   std::optional<uint32_t> workers = std::nullopt;
 
   // WEFT_STACK_SIZE: bytes of address space for the stack of a task, guard
@@ -75,7 +77,8 @@ struct Options {
 
   // WEFT_WATCHDOG, Evented only: how long a worker may go without a switch
   // before that is reported on standard error, once, with the name of the task
-  // that keeps it, such as `500ms`; at least 10 ms, and 0 is off. Default: 1 s.
+  // that keeps it and its backtrace, such as `500ms`; at least 10 ms, and 0 is
+  // off. Where it takes a signal and which: docs/debugging.md. Default: 1 s.
   std::optional<Duration> watchdog = std::nullopt;
 
   // WEFT_DUMP_SIGNAL, Threaded and Evented: at this signal all tasks are

@@ -1,4 +1,4 @@
-"""What the checks that compile code have in common."""
+"""What the checks of sources and of code that is compiled have in common."""
 
 import os
 import shlex
@@ -20,3 +20,19 @@ def execute(command, **options):
                           env={**os.environ, "LC_ALL": "C"},
                           check=False, **options)
     return done.returncode, done.stdout
+
+
+def count_wrong(cases):
+    """How many cases of a self-test came out wrong; says which.
+
+    A case is (what was checked, wanted, the problems found). Wanted is a part
+    of one of the problems, or None if there is to be none.
+    """
+    wrong = 0
+    for checked, wanted, found in cases:
+        right = not found if wanted is None else \
+            any(wanted in problem for problem in found)
+        if not right:
+            wrong += 1
+            print(f"{checked}\nwanted {wanted}, got {found}\n")
+    return wrong

@@ -1,7 +1,6 @@
 #include "weft/backends/evented/evented.h"
 
 #include <pthread.h>
-#include <sched.h>
 
 #include <algorithm>
 #include <limits>
@@ -15,6 +14,7 @@
 #include "weft/runtime/internal/check.h"
 #include "weft/runtime/internal/current.h"
 #include "weft/runtime/internal/parking_lot.h"
+#include "weft/runtime/internal/processors.h"
 #include "weft/runtime/internal/random.h"
 #include "weft/runtime/internal/stack_measure.h"
 
@@ -27,13 +27,8 @@ constexpr uint32_t kDefaultRingEntries = 512;
 constexpr uint32_t kMostWorkers = 256;
 constexpr Duration kDefaultWatchdog = std::chrono::seconds(1);
 
-// The processors that the affinity of this process allows.
-uint32_t AllowedProcessors() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return 1;
-  return std::clamp<uint32_t>(static_cast<uint32_t>(CPU_COUNT(&allowed)), 1,
-                              kMostWorkers);
+uint32_t DefaultWorkers() {
+  return std::min(internal::AvailableProcessors(), kMostWorkers);
 }
 
 std::string ThreadName() {
@@ -71,7 +66,8 @@ Evented::Evented(const Options& options)
     : group_(std::make_unique<internal::WorkerGroup>(
           *this,
           internal::WorkerGroupOptions{
-              .workers = options.workers.value_or(AllowedProcessors()),
+              .workers = options.workers.has_value() ? *options.workers
+                                                     : DefaultWorkers(),
               .ring_entries =
                   options.ring_entries.value_or(kDefaultRingEntries),
               .stack_size = options.stack_size.value_or(kDefaultStackSize),

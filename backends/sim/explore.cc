@@ -351,6 +351,7 @@ void Exploration::FillResult(const Failure& failure, std::string_view strategy,
                           .seed = scheduler().seed(),
                           .unfair_steps = options_.unfair_steps,
                           .max_steps = options_.max_steps,
+                          .switch_faults = options_.switch_faults,
                           .failure = Name(failure.kind),
                           .history = scheduler().history(),
                           .faults = injector_.token()}
@@ -420,6 +421,7 @@ ExploreResult FindFailure(const ExploreOptions& given,
     }
     options.unfair_steps = token.unfair_steps;
     options.max_steps = token.max_steps;
+    options.switch_faults = token.switch_faults;
   }
   absl::StatusOr<std::unique_ptr<Strategy>> strategy =
       MakeStrategy(options.strategy);

@@ -53,7 +53,8 @@ struct ExploreOptions {
   // Real time after which no further schedule is begun; 0: no limit. One
   // schedule is run in any case.
   Duration time = Duration(0);
-  // The token of a failure: runs that schedule only.
+  // The token of a failure: runs that schedule only, with the faults, the
+  // switch faults and the limits on steps of the token.
   std::string replay = {};
   // What goes wrong, apart from the order of things. One by one, `schedules`
   // counts those with a fault, too.

@@ -8,7 +8,7 @@
 
 namespace weft::sim {
 
-// A token fits the same options only.
+// A token has those of its exploration.
 struct SwitchFaultOptions {
   // After other tasks have run, errno is 29999, which is no error.
   bool errno_marker = true;

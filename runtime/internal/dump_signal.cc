@@ -81,17 +81,18 @@ void Handle(int, siginfo_t* info, void* context) {
   errno = error;
 }
 
-absl::Status Install(int signal) {
-  struct sigaction now;
-  if (sigaction(signal, nullptr, &now) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("option dump_signal: ", strerror(errno)));
+bool IsOwn(const struct sigaction& action) {
+  return (action.sa_flags & SA_SIGINFO) != 0 && action.sa_sigaction == &Handle;
+}
+
+// FAILED_PRECONDITION if the program has a handler.
+absl::Status Install(int signal, struct sigaction& replaced) {
+  if (sigaction(signal, nullptr, &replaced) != 0) {
+    return absl::InvalidArgumentError(strerror(errno));
   }
-  if (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("option dump_signal: the program has a handler of its "
-                     "own for ",
-                     sigabbrev_np(signal)));
+  if (replaced.sa_handler != SIG_DFL && replaced.sa_handler != SIG_IGN) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the program has a handler of its own for ", sigabbrev_np(signal)));
   }
   // What the unwinder loads when it is first used, it must not in the handler.
   Backtrace first;
@@ -100,9 +101,46 @@ absl::Status Install(int signal) {
   action.sa_sigaction = &Handle;
   action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
   sigemptyset(&action.sa_mask);
-  sigaction(signal, &action, &before);
-  installed.store(signal, std::memory_order_relaxed);
+  sigaction(signal, &action, nullptr);
   return absl::OkStatus();
+}
+
+// Unless the program has put another handler there meanwhile.
+void Uninstall(int signal, const struct sigaction& replaced) {
+  struct sigaction now;
+  if (sigaction(signal, nullptr, &now) == 0 && IsOwn(now)) {
+    sigaction(signal, &replaced, nullptr);
+  }
+}
+
+// Under `mutex`, with the handler installed for `signal`.
+bool Ask(int signal, int32_t thread, Backtrace& backtrace) {
+  asked_thread.store(thread, std::memory_order_relaxed);
+  // Release: the handler sees which thread is meant.
+  answer_state.store(kAsked, std::memory_order_release);
+  siginfo_t info = {};
+  info.si_signo = signal;
+  info.si_code = SI_QUEUE;
+  info.si_pid = getpid();
+  info.si_uid = getuid();
+  info.si_value.sival_ptr = &answer;
+  const bool sent =
+      syscall(SYS_rt_tgsigqueueinfo, getpid(), thread, signal, &info) == 0;
+  const MonotonicTime end = KernelMonotonicNow() + kPatience;
+  while (answer_state.load(std::memory_order_acquire) != kAnswered) {
+    if (!sent || KernelMonotonicNow() >= end) {
+      uint32_t expected = kAsked;
+      // If the thread is at it, it will be done soon.
+      if (answer_state.compare_exchange_strong(expected, kNone,
+                                               std::memory_order_relaxed)) {
+        return false;
+      }
+    }
+    usleep(100);
+  }
+  backtrace = answer;
+  answer_state.store(kNone, std::memory_order_relaxed);
+  return true;
 }
 
 }  // namespace
@@ -124,7 +162,11 @@ absl::Status DumpSignal::Add(Watcher& watcher, int signal) {
         "option dump_signal: too many instances have it");
   }
   if (own == 0) {
-    if (absl::Status status = Install(signal); !status.ok()) return status;
+    if (const absl::Status status = Install(signal, before); !status.ok()) {
+      return {status.code(),
+              absl::StrCat("option dump_signal: ", status.message())};
+    }
+    installed.store(signal, std::memory_order_relaxed);
   }
   place->store(&watcher, std::memory_order_seq_cst);
   return absl::OkStatus();
@@ -142,39 +184,24 @@ void DumpSignal::Remove(Watcher& watcher) {
   }
   while (handlers.load(std::memory_order_seq_cst) != 0) sched_yield();
   if (others) return;
-  sigaction(installed.exchange(0, std::memory_order_relaxed), &before, nullptr);
+  Uninstall(installed.exchange(0, std::memory_order_relaxed), before);
 }
 
 bool DumpSignal::TakeBacktraceOf(int32_t thread, Backtrace& backtrace) {
   const std::lock_guard lock(mutex);
   const int signal = installed.load(std::memory_order_relaxed);
-  if (signal == 0) return false;
-  asked_thread.store(thread, std::memory_order_relaxed);
-  // Release: the handler sees which thread is meant.
-  answer_state.store(kAsked, std::memory_order_release);
-  siginfo_t info = {};
-  info.si_signo = signal;
-  info.si_code = SI_QUEUE;
-  info.si_pid = getpid();
-  info.si_uid = getuid();
-  info.si_value.sival_ptr = &answer;
-  bool sent =
-      syscall(SYS_rt_tgsigqueueinfo, getpid(), thread, signal, &info) == 0;
-  const MonotonicTime end = KernelMonotonicNow() + kPatience;
-  while (answer_state.load(std::memory_order_acquire) != kAnswered) {
-    if (!sent || KernelMonotonicNow() >= end) {
-      uint32_t expected = kAsked;
-      // If the thread is at it, it will be done soon.
-      if (answer_state.compare_exchange_strong(expected, kNone,
-                                               std::memory_order_relaxed)) {
-        return false;
-      }
-    }
-    usleep(100);
-  }
-  backtrace = answer;
-  answer_state.store(kNone, std::memory_order_relaxed);
-  return true;
+  return signal != 0 && Ask(signal, thread, backtrace);
+}
+
+bool DumpSignal::BorrowBacktraceOf(int32_t thread, Backtrace& backtrace) {
+  const std::lock_guard lock(mutex);
+  const int signal = installed.load(std::memory_order_relaxed);
+  if (signal != 0) return Ask(signal, thread, backtrace);
+  struct sigaction replaced;
+  if (!Install(SIGURG, replaced).ok()) return false;
+  const bool answered = Ask(SIGURG, thread, backtrace);
+  Uninstall(SIGURG, replaced);
+  return answered;
 }
 
 }  // namespace weft::internal

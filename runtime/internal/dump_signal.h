@@ -5,7 +5,8 @@
 // taken away with the last Watcher that wants it. It runs on whichever thread
 // the kernel chooses, and only rings the bells of the watchers, which have
 // threads of their own to write on. A thread is made to tell where it is by
-// the same signal with a value of weft's own, sent to that thread.
+// the same signal with a value of weft's own, sent to that thread. Where there
+// is no such signal, SIGURG can be borrowed for the moment that takes.
 #ifndef WEFT_RUNTIME_INTERNAL_DUMP_SIGNAL_H_
 #define WEFT_RUNTIME_INTERNAL_DUMP_SIGNAL_H_
 
@@ -32,6 +33,11 @@ class DumpSignal {
   // the thread blocks the signal. Interrupts system calls of the thread, which
   // are begun again where the kernel can (SA_RESTART). Any thread.
   static bool TakeBacktraceOf(int32_t thread, Backtrace& backtrace);
+
+  // The same; without a handler it installs one for SIGURG, which programs
+  // ignore by default, and takes it away again. False if the program has a
+  // handler for that.
+  static bool BorrowBacktraceOf(int32_t thread, Backtrace& backtrace);
 };
 
 }  // namespace weft::internal

@@ -2,39 +2,19 @@
 
 #include <linux/futex.h>
 #include <pthread.h>
-#include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <string>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "weft/runtime/internal/dump_signal.h"
+#include "weft/runtime/internal/thread_status.h"
 #include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/task_dump.h"
 
 namespace weft::internal {
-namespace {
-
-// A thread inherits what its maker blocks. The signals of the program are not
-// for this one.
-class BlockAllSignals {
- public:
-  BlockAllSignals() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~BlockAllSignals() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
-}  // namespace
-
 Watcher::~Watcher() { Stop(); }
 
 absl::Status Watcher::Start(const Options& options) {
@@ -42,14 +22,11 @@ absl::Status Watcher::Start(const Options& options) {
   if (options.dump_signal == 0 && options.look_every == Duration(0)) {
     return absl::OkStatus();
   }
-  {
-    const BlockAllSignals block;
-    try {
-      thread_ = std::thread(&Watcher::Serve, this);
-    } catch (const std::system_error& error) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("start the watcher: ", error.what()));
-    }
+  try {
+    thread_ = StartWithoutSignals([this] { Serve(); });
+  } catch (const std::system_error& error) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("start the watcher: ", error.what()));
   }
   if (options.dump_signal == 0) return absl::OkStatus();
   absl::Status status = DumpSignal::Add(*this, options.dump_signal);

@@ -28,14 +28,6 @@ std::byte* NewBuffer(const ValueType& type, size_t capacity) {
       ::operator new (capacity* type.size, std::align_val_t{type.alignment}));
 }
 
-absl::Status SendClosed() {
-  return absl::FailedPreconditionError("send: channel is closed");
-}
-
-absl::Status ReceiveClosed() {
-  return absl::OutOfRangeError("receive: channel is closed");
-}
-
 }  // namespace
 
 template <class Atomics>
@@ -108,105 +100,72 @@ auto ChannelCore<Atomics>::ReceiveNow(void* place, Waiter*& partner)
 }
 
 template <class Atomics>
-absl::Status ChannelCore<Atomics>::Send(Io& io, void* value) {
-  const Task& task = RequireTask(io, "Channel::Send");
-  absl::Status status = CheckScopes(task, "send");
-  if (!status.ok()) return status;
+auto ChannelCore<Atomics>::DoNow(Side side, void* value, Waiter*& partner)
+    -> Progress {
+  return side == Side::kSend ? SendNow(value, partner)
+                             : ReceiveNow(value, partner);
+}
+
+template <class Atomics>
+auto ChannelCore<Atomics>::Attempt(Side side, Io& io, void* value, Waiter* self)
+    -> Progress {
+  Waiter* partner = nullptr;
+  Progress progress;
+  {
+    const std::lock_guard guard(lock_);
+    progress = DoNow(side, value, partner);
+    if (progress == Progress::kMustWait && self != nullptr) {
+      ListOf(side).PushBack(*self);
+    }
+  }
+  if (partner != nullptr) partner->parker.Resume(io);
+  return progress;
+}
+
+template <class Atomics>
+absl::Status ChannelCore<Atomics>::Do(Side side, Io& io, void* value) {
+  const bool sends = side == Side::kSend;
+  const char* const what = sends ? "send" : "receive";
+  const Task& task =
+      RequireTask(io, sends ? "Channel::Send" : "Channel::Receive");
+  if (absl::Status status = CheckScopes(task, what); !status.ok()) {
+    return status;
+  }
   Parker<Atomics> parker;
   Waiter self(parker, value);
-  Waiter* receiver = nullptr;
-  Progress progress;
-  {
-    const std::lock_guard guard(lock_);
-    progress = SendNow(value, receiver);
-    if (progress == Progress::kMustWait) senders_.PushBack(self);
+  const Progress progress = Attempt(side, io, value, &self);
+  if (progress != Progress::kMustWait) {
+    return Result(side, progress == Progress::kClosed);
   }
-  if (receiver != nullptr) receiver->parker.Resume(io);
-  if (progress == Progress::kMustWait) {
-    status = ParkIn(senders_, self, io, task, "send");
-    if (!self.closed) return status;
-    progress = Progress::kClosed;
-  }
-  return progress == Progress::kClosed ? SendClosed() : status;
-}
-
-template <class Atomics>
-absl::Status ChannelCore<Atomics>::Receive(Io& io, void* place) {
-  const Task& task = RequireTask(io, "Channel::Receive");
-  absl::Status status = CheckScopes(task, "receive");
-  if (!status.ok()) return status;
-  Parker<Atomics> parker;
-  Waiter self(parker, place);
-  Waiter* sender = nullptr;
-  Progress progress;
-  {
-    const std::lock_guard guard(lock_);
-    progress = ReceiveNow(place, sender);
-    if (progress == Progress::kMustWait) receivers_.PushBack(self);
-  }
-  if (sender != nullptr) sender->parker.Resume(io);
-  if (progress == Progress::kMustWait) {
-    status = ParkIn(receivers_, self, io, task, "receive");
-    if (!self.closed) return status;
-    progress = Progress::kClosed;
-  }
-  return progress == Progress::kClosed ? ReceiveClosed() : status;
-}
-
-template <class Atomics>
-absl::Status ChannelCore<Atomics>::ParkIn(WaitList<Waiter>& list, Waiter& self,
-                                          Io& io, const Task& task,
-                                          const char* what) {
   const WaitNote note(
       {.object = this,
-       .what = &list == &senders_ ? "room in channel" : "a value of channel"});
-  const WakeReason reason = self.parker.Park(io, {});
-  if (reason == WakeReason::kWoken) return absl::OkStatus();
+       .what = sends ? "room in channel" : "a value of channel"});
+  const WakeReason reason = parker.Park(io, {});
+  if (reason == WakeReason::kWoken) return Result(side, self.closed);
   {
     const std::lock_guard guard(lock_);
-    list.Remove(self);
+    ListOf(side).Remove(self);
   }
   return WaitStatus(task, reason, what);
 }
 
 template <class Atomics>
-absl::Status ChannelCore<Atomics>::TrySend(Io& io, void* value) {
-  Waiter* receiver = nullptr;
-  Progress progress;
-  {
-    const std::lock_guard guard(lock_);
-    progress = SendNow(value, receiver);
+absl::Status ChannelCore<Atomics>::TryDo(Side side, Io& io, void* value) {
+  const Progress progress = Attempt(side, io, value, nullptr);
+  if (progress != Progress::kMustWait) {
+    return Result(side, progress == Progress::kClosed);
   }
-  if (receiver != nullptr) receiver->parker.Resume(io);
-  switch (progress) {
-    case Progress::kDone:
-      break;
-    case Progress::kClosed:
-      return SendClosed();
-    case Progress::kMustWait:
-      return absl::ResourceExhaustedError("send: channel is full");
-  }
-  return absl::OkStatus();
+  return side == Side::kSend
+             ? absl::ResourceExhaustedError("send: channel is full")
+             : absl::UnavailableError("receive: channel is empty");
 }
 
 template <class Atomics>
-absl::Status ChannelCore<Atomics>::TryReceive(Io& io, void* place) {
-  Waiter* sender = nullptr;
-  Progress progress;
-  {
-    const std::lock_guard guard(lock_);
-    progress = ReceiveNow(place, sender);
-  }
-  if (sender != nullptr) sender->parker.Resume(io);
-  switch (progress) {
-    case Progress::kDone:
-      break;
-    case Progress::kClosed:
-      return ReceiveClosed();
-    case Progress::kMustWait:
-      return absl::UnavailableError("receive: channel is empty");
-  }
-  return absl::OkStatus();
+absl::Status ChannelCore<Atomics>::Result(Side side, bool closed) {
+  if (!closed) return absl::OkStatus();
+  return side == Side::kSend
+             ? absl::FailedPreconditionError("send: channel is closed")
+             : absl::OutOfRangeError("receive: channel is closed");
 }
 
 template <class Atomics>
@@ -252,9 +211,7 @@ size_t ChannelCore<Atomics>::waiting_receivers() const {
 template <class Atomics>
 bool ChannelCore<Atomics>::Branch::TryNow(Parker<Atomics>*& partner) {
   Waiter* waiter = nullptr;
-  const Progress progress = side_ == Side::kSend
-                                ? channel_.SendNow(value_, waiter)
-                                : channel_.ReceiveNow(value_, waiter);
+  const Progress progress = channel_.DoNow(side_, value_, waiter);
   if (waiter != nullptr) partner = &waiter->parker;
   closed_ = progress == Progress::kClosed;
   return progress != Progress::kMustWait;
@@ -262,7 +219,7 @@ bool ChannelCore<Atomics>::Branch::TryNow(Parker<Atomics>*& partner) {
 
 template <class Atomics>
 bool ChannelCore<Atomics>::Branch::Enlist(Parker<Atomics>& parker) {
-  List().PushBack(waiter_.emplace(parker, value_));
+  channel_.ListOf(side_).PushBack(waiter_.emplace(parker, value_));
   return false;
 }
 
@@ -272,19 +229,8 @@ bool ChannelCore<Atomics>::Branch::Settle(Io&) {
   closed_ = waiter_->closed;
   if (waiter_->served || closed_) return true;
   const std::lock_guard guard(channel_.lock_);
-  List().Remove(*waiter_);
+  channel_.ListOf(side_).Remove(*waiter_);
   return false;
-}
-
-template <class Atomics>
-absl::Status ChannelCore<Atomics>::Branch::Result() const {
-  if (!closed_) return absl::OkStatus();
-  return side_ == Side::kSend ? SendClosed() : ReceiveClosed();
-}
-
-template <class Atomics>
-auto ChannelCore<Atomics>::Branch::List() const -> WaitList<Waiter>& {
-  return side_ == Side::kSend ? channel_.senders_ : channel_.receivers_;
 }
 
 template class ChannelCore<CompiledAtomics>;

@@ -36,11 +36,17 @@ class ChannelCore {
   ~ChannelCore();
 
   // Moves from `*value` exactly if the result is OK.
-  absl::Status Send(Io& io, void* value);
-  absl::Status TrySend(Io& io, void* value);
+  absl::Status Send(Io& io, void* value) { return Do(Side::kSend, io, value); }
+  absl::Status TrySend(Io& io, void* value) {
+    return TryDo(Side::kSend, io, value);
+  }
   // Makes a value in the raw memory `place` exactly if the result is OK.
-  absl::Status Receive(Io& io, void* place);
-  absl::Status TryReceive(Io& io, void* place);
+  absl::Status Receive(Io& io, void* place) {
+    return Do(Side::kReceive, io, place);
+  }
+  absl::Status TryReceive(Io& io, void* place) {
+    return TryDo(Side::kReceive, io, place);
+  }
   void Close(Io& io);
 
   size_t capacity() const { return capacity_; }
@@ -50,6 +56,7 @@ class ChannelCore {
   size_t waiting_receivers() const;
 
  private:
+  enum class Side { kSend, kReceive };
   enum class Progress { kDone, kClosed, kMustWait };
 
   // A sender that waits for room or a receiver that waits for a value.
@@ -68,10 +75,20 @@ class ChannelCore {
   // served on the way, if any, and has to be resumed. Under lock_.
   Progress SendNow(void* value, Waiter*& partner);
   Progress ReceiveNow(void* place, Waiter*& partner);
+  Progress DoNow(Side side, void* value, Waiter*& partner);
 
-  // Parks in `list`, where the waiter stands already. OK: a waker claimed it.
-  absl::Status ParkIn(WaitList<Waiter>& list, Waiter& self, Io& io,
-                      const Task& task, const char* what);
+  // DoNow, and resumes the partner. If that must wait, `self` stands in line
+  // afterwards, unless it is null.
+  Progress Attempt(Side side, Io& io, void* value, Waiter* self);
+  absl::Status Do(Side side, Io& io, void* value);
+  absl::Status TryDo(Side side, Io& io, void* value);
+  // Of a call that came to its end.
+  static absl::Status Result(Side side, bool closed);
+
+  // Where those of this side wait.
+  WaitList<Waiter>& ListOf(Side side) {
+    return side == Side::kSend ? senders_ : receivers_;
+  }
 
   void* Slot(size_t index) const {
     return buffer_.get() + (index % capacity_) * type_.size;
@@ -102,7 +119,7 @@ class ChannelCore {
 template <class Atomics>
 class ChannelCore<Atomics>::Branch : public SelectBranch<Atomics> {
  public:
-  enum class Side { kSend, kReceive };
+  using Side = ChannelCore::Side;
 
   Branch(ChannelCore& channel, Side side, void* value)
       : channel_(channel), side_(side), value_(value) {}
@@ -114,11 +131,9 @@ class ChannelCore<Atomics>::Branch : public SelectBranch<Atomics> {
 
  protected:
   // What Send or Receive would have returned, once the branch was chosen.
-  absl::Status Result() const;
+  absl::Status Result() const { return ChannelCore::Result(side_, closed_); }
 
  private:
-  WaitList<Waiter>& List() const;
-
   ChannelCore& channel_;
   const Side side_;
   void* const value_;

@@ -21,6 +21,7 @@
 
 #include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/future.h"
+#include "weft/runtime/internal/processors.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/event.h"
@@ -74,7 +75,9 @@ TEST_F(EventedTest, WorkersAreAsManyAsTheProcessorsAllowed) {
   cpu_set_t allowed;
   ASSERT_EQ(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
   const auto io = Evented::Create().value();
-  EXPECT_EQ(io->Describe().workers, static_cast<uint32_t>(CPU_COUNT(&allowed)));
+  const auto count = static_cast<uint32_t>(CPU_COUNT(&allowed));
+  EXPECT_EQ(io->Describe().workers,
+            std::min(count, internal::ProcessorQuota().value_or(count)));
   std::thread([&] {
     int first = 0;
     while (!CPU_ISSET(first, &allowed)) ++first;

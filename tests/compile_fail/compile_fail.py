@@ -92,19 +92,16 @@ SELF_TEST = [
 
 
 def self_test(compile_command):
-    wrong = 0
     with tempfile.TemporaryDirectory() as folder:
         case = os.path.join(folder, "case.cc")
-        for text, wanted in SELF_TEST:
+
+        def problems_in(text):
             with open(case, "w", encoding="utf-8") as file:
                 file.write(text)
-            found = problems_with(compile_command, case)
-            right = not found if wanted is None else \
-                any(wanted in problem for problem in found)
-            if not right:
-                wrong += 1
-                print(f"{text}wanted {wanted}, got {found}\n")
-    return wrong
+            return problems_with(compile_command, case)
+
+        return toolbox.count_wrong((text, wanted, problems_in(text))
+                                   for text, wanted in SELF_TEST)
 
 
 def main():

@@ -1,5 +1,6 @@
 // Cancels and deadlines that meet TCP operations, on every backend.
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <chrono>
 #include <optional>
@@ -16,6 +17,7 @@
 #include "weft/runtime/task_group.h"
 #include "weft/tests/conformance/backends.h"
 #include "weft/tests/conformance/tcp_support.h"
+#include "weft/tests/conformance/wait_watch.h"
 
 namespace weft {
 namespace {
@@ -28,15 +30,23 @@ using net::TcpStream;
 using testing::ConnectedPair;
 using testing::IsPattern;
 using testing::Listen;
+using testing::OpenTcp;
 using testing::Pair;
 using testing::Pattern;
 using testing::RoundTrip;
 using testing::RunOn;
 using testing::ShrinkBuffers;
+using testing::WaitWatch;
 
 template <class Config>
 class TcpCancelTest : public testing::ConformanceTest<Config> {};
 TYPED_TEST_SUITE(TcpCancelTest, testing::Backends, testing::BackendNames);
+
+// It connects without a wait, by a system call of its own.
+template <class Config>
+using TcpCancelKernelTest = TcpCancelTest<Config>;
+TYPED_TEST_SUITE(TcpCancelKernelTest, testing::KernelBackends,
+                 testing::BackendNames);
 
 // Long enough to never pass in a test that works.
 constexpr Duration kFarAway = 60s;
@@ -438,6 +448,45 @@ TYPED_TEST(TcpCancelTest, CancelsThatMeetConnectionsLoseNone) {
         server.emplace(*std::move(stream));
       }
       EXPECT_EQ(server->peer_address(), client->local_address().value());
+    }
+  });
+}
+
+// The kernel may tell only the first of those that wait, and that one is being
+// cancelled. In some of the rounds the connection comes after the cancel was
+// prepared and before the kernel hears of it: on one worker if a turn of its
+// loop ends in between, on two by chance.
+TYPED_TEST(TcpCancelKernelTest, C5ConnectionOfACancelledAcceptIsPassedOn) {
+  using B = typename TypeParam::Io;
+  RunOn<TypeParam>([](B& io) {
+    constexpr int kTurn = 128;  // switches, of Evented
+    TcpListener listener = Listen(io);
+    const SocketAddress& address = listener.local_address();
+    for (int round = 0; round < 2 * kTurn; ++round) {
+      SCOPED_TRACE(round);
+      WaitWatch watches[2];
+      const auto accept = [&](WaitWatch& watch) {
+        Deadline deadline(io, kFarAway);
+        watch.Begin();
+        return listener.Accept(io).status();
+      };
+      auto first = Async(io, [&] { return accept(watches[0]); });
+      watches[0].AwaitParked(io);
+      auto second = Async(io, [&] { return accept(watches[1]); });
+      watches[1].AwaitParked(io);
+      YieldTimes(io, kTurn + round / 2);
+      const net::Descriptor client = OpenTcp();
+      first.Cancel();
+      YieldTimes(io, round % 2);
+      ASSERT_EQ(connect(client.get(), address.data(), address.size()), 0);
+      const absl::Status ended = first.Await(io);
+      if (ended.ok()) {
+        second.Cancel();
+        EXPECT_EQ(second.Await(io).code(), StatusCode::kCancelled);
+      } else {
+        EXPECT_EQ(ended.code(), StatusCode::kCancelled);
+        ASSERT_EQ(second.Await(io), absl::OkStatus());
+      }
     }
   });
 }

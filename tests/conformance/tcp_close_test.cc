@@ -1,10 +1,10 @@
 // Streams and listeners that are closed or shut down while tasks are in them,
 // on every backend and across backends.
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <functional>
 #include <memory>
@@ -311,9 +311,7 @@ TYPED_TEST(TcpCloseTest, ManyAcceptersGetOneConnectionEach) {
     for (const auto& server : servers) {
       accepted.push_back(server.value().peer_address());
     }
-    std::sort(expected.begin(), expected.end());
-    std::sort(accepted.begin(), accepted.end());
-    EXPECT_EQ(accepted, expected);
+    EXPECT_THAT(accepted, ::testing::UnorderedElementsAreArray(expected));
   });
 }
 
@@ -391,32 +389,28 @@ TYPED_TEST(TcpCloseTest, AnyNumberMayCloseAtAnyTime) {
   });
 }
 
+// In two tasks at once, on one end of a connection.
+template <class Config>
+void RunTwice(const Call& call) {
+  using B = typename Config::Io;
+  RunOn<Config>([&call](B& io) {
+    Pair pair = ConnectedPair(io);
+    TaskGroup<B> group(io);
+    for (int i = 0; i < 2; ++i) {
+      group.Spawn([&] { return call.run(io, pair.client); });
+    }
+    (void)group.Await(io);
+  });
+}
+
 TYPED_TEST(TcpCloseDeathTest, X7SecondReaderIsMisuse) {
-  using B = typename TypeParam::Io;
-  EXPECT_DEATH(
-      RunOn<TypeParam>([](B& io) {
-        Pair pair = ConnectedPair(io);
-        TaskGroup<B> readers(io);
-        for (int i = 0; i < 2; ++i) {
-          readers.Spawn([&] { return Reads()[0].run(io, pair.client); });
-        }
-        (void)readers.Await(io);
-      }),
-      "weft: misuse: two tasks read one TcpStream at the same time");
+  EXPECT_DEATH(RunTwice<TypeParam>(Reads()[0]),
+               "weft: misuse: two tasks read one TcpStream at the same time");
 }
 
 TYPED_TEST(TcpCloseDeathTest, X7SecondWriterIsMisuse) {
-  using B = typename TypeParam::Io;
-  EXPECT_DEATH(
-      RunOn<TypeParam>([](B& io) {
-        Pair pair = ConnectedPair(io);
-        TaskGroup<B> writers(io);
-        for (int i = 0; i < 2; ++i) {
-          writers.Spawn([&] { return Writes()[3].run(io, pair.client); });
-        }
-        (void)writers.Await(io);
-      }),
-      "weft: misuse: two tasks write one TcpStream at the same time");
+  EXPECT_DEATH(RunTwice<TypeParam>(Writes()[3]),
+               "weft: misuse: two tasks write one TcpStream at the same time");
 }
 
 // Whether there are bytes in the stream that nobody has read.

@@ -10,13 +10,11 @@
 #ifndef WEFT_TESTS_CONFORMANCE_WAIT_WATCH_H_
 #define WEFT_TESTS_CONFORMANCE_WAIT_WATCH_H_
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <atomic>
-#include <string>
-#include <string_view>
 
+#include "weft/runtime/internal/thread_status.h"
 #include "weft/runtime/io.h"
 
 namespace weft::testing {
@@ -38,23 +36,8 @@ class WaitWatch {
  private:
   bool Parked() const {
     const pid_t thread = thread_.load(std::memory_order_acquire);
-    return thread != 0 && (thread == gettid() || Sleeps(thread));
-  }
-
-  static bool Sleeps(pid_t thread) {
-    const std::string path =
-        "/proc/self/task/" + std::to_string(thread) + "/stat";
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return false;
-    char text[512];
-    const ssize_t size = read(fd, text, sizeof(text));
-    close(fd);
-    if (size <= 0) return false;
-    // "12 (name) S ...", where the name may have parentheses of its own.
-    const std::string_view stat(text, static_cast<size_t>(size));
-    const size_t name_end = stat.rfind(')');
-    return name_end != std::string_view::npos &&
-           stat.substr(name_end).starts_with(") S");
+    return thread != 0 && (thread == gettid() ||
+                           internal::ThreadStatus::Of(thread).state == 'S');
   }
 
   std::atomic<pid_t> thread_{0};

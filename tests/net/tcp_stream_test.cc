@@ -52,6 +52,14 @@ class TcpStreamTest : public ::testing::Test {
     return value;
   }
 
+  // As the kernel does when `peer` connects.
+  int64_t AnswerAccept(const Operation& operation, const SocketAddress& peer) {
+    const auto& accept = std::get<op::Accept>(operation);
+    std::memcpy(accept.address, peer.data(), peer.size());
+    *accept.address_length = peer.size();
+    return dup(stream_->fd());
+  }
+
   std::optional<TcpListener> listener_;
   std::optional<TcpStream> stream_;
   std::string peer_;
@@ -451,10 +459,7 @@ TEST_F(TcpStreamTest, ConnectionThatMeetsACloseIsNotDropped) {
   const SocketAddress peer = SocketAddress::Loopback(9);
   ScriptedIo io([&](const Operation& operation) -> int64_t {
     listener_->Close();
-    const auto& accept = std::get<op::Accept>(operation);
-    std::memcpy(accept.address, peer.data(), peer.size());
-    *accept.address_length = peer.size();
-    return dup(stream_->fd());
+    return AnswerAccept(operation, peer);
   });
   const auto accepted = listener_->Accept(io);
   ASSERT_TRUE(accepted.ok()) << accepted.status();
@@ -524,10 +529,7 @@ TEST_F(TcpStreamTest, AcceptPassesOverConnectionsThatBroke) {
   const SocketAddress peer = SocketAddress::Loopback(9);
   ScriptedIo io([&](const Operation& operation) -> int64_t {
     if (next < std::size(broken)) return -broken[next++];
-    const auto& accept = std::get<op::Accept>(operation);
-    std::memcpy(accept.address, peer.data(), peer.size());
-    *accept.address_length = peer.size();
-    return dup(stream_->fd());
+    return AnswerAccept(operation, peer);
   });
   const auto accepted = listener_->Accept(io);
   ASSERT_TRUE(accepted.ok()) << accepted.status();

@@ -168,15 +168,9 @@ namespace weft { struct Threaded { void Use(); }; }
 
 def self_test(compiler):
     toolchain = Toolchain([compiler, "-std=c++20"], [], SELF_TEST_PROLOGUE)
-    wrong = 0
-    for text, wanted in SELF_TEST:
-        found = problems_in([("doc.md", text)], toolchain)
-        right = not found if wanted is None else \
-            any(wanted in problem for problem in found)
-        if not right:
-            wrong += 1
-            print(f"{text}wanted {wanted}, got {found}\n")
-    return wrong
+    return toolbox.count_wrong(
+        (text, wanted, problems_in([("doc.md", text)], toolchain))
+        for text, wanted in SELF_TEST)
 
 
 def prologue_of(root, headers):

@@ -5,7 +5,6 @@
 #include <gtest/gtest-spi.h>
 #include <gtest/gtest.h>
 
-#include <chrono>
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -19,7 +18,6 @@
 namespace weft::sim {
 namespace {
 
-using namespace std::chrono_literals;
 using internal::ExploredAtomic;
 
 TEST(FailureTest, DeadlockIsReportedWithTheTasksThatWait) {
@@ -77,15 +75,6 @@ TEST(FailureTest, MisuseIsReportedAndTheProgramGoesOn) {
               ::testing::HasSubstr("weft: misuse: Await on an empty Future"));
   EXPECT_FALSE(result.token.empty());
 }
-
-class StrayTask final : public Task {
- public:
-  explicit StrayTask(Io& own) : Task(own, nullptr, {.name = "stray"}) {}
-
- private:
-  void Run() override { (void)Sleep(io(), 1h); }
-  void AnnounceEnd() override {}
-};
 
 TEST(FailureTest, TaskThatOutlivesTheBodyIsReported) {
   const KeepAbandoned keep;

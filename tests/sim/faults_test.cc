@@ -159,8 +159,8 @@ TEST(Faults, CancelOfACallThatHadSucceededIsFound) {
 }
 
 TEST(Faults, TokenWithFaultsThatMakeNoSenseIsRefused) {
-  const ExploreResult result =
-      FindFailure({.replay = "1:random:1:10:10:deadlock:+0:x1.1"}, [](Sim&) {});
+  const ExploreResult result = FindFailure(
+      {.replay = "2:random:1:10:10:elp:deadlock:+0:x1.1"}, [](Sim&) {});
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.failure->kind, FailureKind::kOptions);
   EXPECT_NE(result.report.find("its faults make no sense"), std::string::npos);

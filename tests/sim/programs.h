@@ -2,6 +2,7 @@
 #ifndef WEFT_TESTS_SIM_PROGRAMS_H_
 #define WEFT_TESTS_SIM_PROGRAMS_H_
 
+#include <chrono>
 #include <mutex>
 
 #include "weft/backends/sim/explore.h"
@@ -9,8 +10,20 @@
 #include "weft/backends/sim/sim.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/internal/atomics.h"
+#include "weft/runtime/scope.h"
+#include "weft/runtime/task.h"
 
 namespace weft::sim {
+
+// A task that nobody awaits.
+class StrayTask final : public Task {
+ public:
+  explicit StrayTask(Io& own) : Task(own, nullptr, {.name = "stray"}) {}
+
+ private:
+  void Run() override { (void)Sleep(io(), std::chrono::hours(1)); }
+  void AnnounceEnd() override {}
+};
 
 // Two tasks that add to a counter, `times` each, by a load and a store.
 inline void RacyCounter(Sim& io, int times) {

@@ -115,12 +115,13 @@ TEST(ReplayTest, RepairedProgramIsNotASilentPass) {
 
 TEST(ReplayTest, TokenThatCannotBeReadIsRefused) {
   for (const char* token :
-       {"nonsense", "2:random:1:1:1:deadlock:+0", "1:random:1:1:1:deadlock",
-        "1:random:xyz:1:1:deadlock:+0", "1:random:1:1:1:deadlock:+0q7",
-        "1:random:1:1:1:deadlock:+", "1:random:1:1:1:deadlock:+0a.",
-        "1:random:1:1:1:deadlock:+0a.0",
-        "1:random:1:1:1:deadlock:+0a.4000000000",
-        "1:random:1:1:1:deadlock:+99999999999"}) {
+       {"nonsense", "2:random:1:1:1:elp:deadlock",
+        "2:random:1:1:1:elx:deadlock:+0", "2:random:1:1:1:lep:deadlock:+0",
+        "2:random:xyz:1:1:elp:deadlock:+0", "2:random:1:1:1:elp:deadlock:+0q7",
+        "2:random:1:1:1:elp:deadlock:+", "2:random:1:1:1:elp:deadlock:+0a.",
+        "2:random:1:1:1:elp:deadlock:+0a.0",
+        "2:random:1:1:1:elp:deadlock:+0a.4000000000",
+        "2:random:1:1:1:elp:deadlock:+99999999999"}) {
     const ExploreResult result =
         FindFailure({.replay = token}, [](Sim&) { FAIL() << "it runs"; });
     EXPECT_EQ(KindOf(result), FailureKind::kOptions) << token;
@@ -129,10 +130,20 @@ TEST(ReplayTest, TokenThatCannotBeReadIsRefused) {
   }
 }
 
+TEST(ReplayTest, TokenOfAnotherFormatIsRefused) {
+  const ExploreResult result =
+      FindFailure({.replay = "1:random:1:1:1:deadlock:+0"},
+                  [](Sim&) { FAIL() << "it runs"; });
+  EXPECT_EQ(KindOf(result), FailureKind::kOptions);
+  EXPECT_EQ(result.report,
+            "weft: sim: the replay token cannot be read: it is of version "
+            "'1', and this program reads version '2'");
+}
+
 TEST(ReplayTest, TokenThatChoosesATaskThatIsNotThereIsRefused) {
   const KeepAbandoned keep;
   const ExploreResult result =
-      FindFailure({.replay = "1:random:1:100:1000:deadlock:+0+1s7"},
+      FindFailure({.replay = "2:random:1:100:1000:elp:deadlock:+0+1s7"},
                   [](Sim& io) { CountedProgram(io, 1); });
   EXPECT_EQ(KindOf(result), FailureKind::kDivergence) << result.report;
 }
@@ -142,6 +153,7 @@ TEST(TokenTest, TextAndBack) {
               .seed = 0xDEADBEEF,
               .unfair_steps = 5,
               .max_steps = 7,
+              .switch_faults = {.late_results = false},
               .failure = "deadlock"};
   token.history.CanRun(0);
   token.history.CanRun(12);
@@ -149,12 +161,15 @@ TEST(TokenTest, TextAndBack) {
   for (int i = 0; i < 2; ++i) token.history.Decide(PointKind::kWake, 0);
   token.history.CannotRun(12);
   const std::string text = token.ToString();
-  EXPECT_EQ(text, "1:pct3:deadbeef:5:7:deadlock:+0+12a12.4w0w-12");
+  EXPECT_EQ(text, "2:pct3:deadbeef:5:7:ep:deadlock:+0+12a12.4w0w-12");
   const absl::StatusOr<Token> parsed = Token::Parse(text);
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(parsed->ToString(), text);
   EXPECT_EQ(parsed->history.events(), token.history.events());
   EXPECT_EQ(parsed->history.decisions(), 6u);
+  EXPECT_TRUE(parsed->switch_faults.errno_marker);
+  EXPECT_FALSE(parsed->switch_faults.late_results);
+  EXPECT_TRUE(parsed->switch_faults.poison_stacks);
 }
 
 // --- Shrinking -------------------------------------------------------------

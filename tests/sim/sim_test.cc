@@ -20,6 +20,7 @@
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/scope.h"
 #include "weft/runtime/task_group.h"
+#include "weft/tests/sim/programs.h"
 #include "weft/tests/switch/pretend_shadow_stack.h"
 
 namespace weft {
@@ -27,6 +28,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using absl::StatusCode;
+using sim::StrayTask;
 
 static_assert(Backend<Sim>);
 
@@ -354,15 +356,6 @@ TEST_F(SimDeathTest, LoopThatWaitsForAFlagIsALivelock) {
                "weft: sim: livelock.*does not end within 10000 steps(.|\n)*0 "
                "'main' runs(.|\n)*1 'main' .* sleeps");
 }
-
-class StrayTask final : public Task {
- public:
-  explicit StrayTask(Io& own) : Task(own, nullptr, {.name = "stray"}) {}
-
- private:
-  void Run() override { (void)Sleep(io(), 1h); }
-  void AnnounceEnd() override {}
-};
 
 TEST_F(SimDeathTest, TaskThatOutlivesTheRootIsReported) {
   EXPECT_DEATH(RunInSim([](Sim& io) {

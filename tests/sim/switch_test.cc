@@ -88,6 +88,25 @@ TEST(SwitchFaultTest, LateResultsAreReplayed) {
   EXPECT_EQ(again.token, found.token) << again.report;
 }
 
+TEST(SwitchFaultTest, TokenHasTheSwitchFaults) {
+  // Fails only if errno is lost in a switch, or only if it is not.
+  for (const bool on : {false, true}) {
+    const auto body = [on](Sim& io) {
+      const auto other = Async(io, [&] { io.Yield(); });
+      errno = EAGAIN;
+      io.Yield();
+      if ((errno == EAGAIN) != on) io.ReportFailure("errno");
+    };
+    const SwitchFaultOptions faults = {
+        .errno_marker = on, .late_results = on, .poison_stacks = on};
+    const ExploreResult found = FindFailure({.switch_faults = faults}, body);
+    ASSERT_EQ(KindOf(found), FailureKind::kExpectation) << found.report;
+    const ExploreResult again = FindFailure({.replay = found.token}, body);
+    EXPECT_EQ(KindOf(again), FailureKind::kExpectation) << again.report;
+    EXPECT_EQ(again.token, found.token);
+  }
+}
+
 constexpr size_t kLocals = 64;
 
 // Of a task that leaves the address of its own locals behind. They are to lie

@@ -21,6 +21,10 @@ import os
 import re
 import sys
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+
+import toolbox  # pylint: disable=wrong-import-position
+
 FOLDERS = ("runtime", "sync", "net", "backends", "tests", "bench", "examples")
 LIBRARY = ("runtime/", "sync/", "net/", "backends/")
 MAY_BE_LONG = re.compile(
@@ -145,15 +149,10 @@ SELF_TEST = [
 
 
 def self_test():
-    wrong = 0
-    for path, text, wanted in SELF_TEST:
-        found = [problem for _, problem in problems_with(path, text)]
-        right = not found if wanted is None else \
-            any(wanted in problem for problem in found)
-        if not right:
-            wrong += 1
-            print(f"{path}: {text[:60]!r}: wanted {wanted}, got {found}")
-    return wrong
+    return toolbox.count_wrong(
+        (f"{path}: {text[:60]!r}", wanted,
+         [problem for _, problem in problems_with(path, text)])
+        for path, text, wanted in SELF_TEST)
 
 
 def main():

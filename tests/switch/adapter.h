@@ -36,6 +36,9 @@
 #if __has_feature(address_sanitizer)
 #define WEFT_SWITCH_ASAN 1
 #endif
+#if __has_feature(memory_sanitizer)
+#define WEFT_SWITCH_MSAN 1
+#endif
 #if __has_feature(thread_sanitizer)
 #define WEFT_SWITCH_TSAN 1
 #endif

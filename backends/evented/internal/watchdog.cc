@@ -3,7 +3,6 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
 
 #include "absl/strings/str_cat.h"
@@ -12,39 +11,44 @@
 #include "weft/runtime/internal/backtrace.h"
 #include "weft/runtime/internal/dump_signal.h"
 #include "weft/runtime/internal/task_inspection.h"
+#include "weft/runtime/internal/thread_status.h"
 #include "weft/runtime/internal/write_error.h"
 
 namespace weft::internal {
 namespace {
 
-std::string OfThread(int32_t thread, const char* file) {
-  std::ifstream stream(absl::StrCat("/proc/self/task/", thread, "/", file));
-  std::string line;
-  std::getline(stream, line);
-  return line;
-}
-
-// Whether the thread is blocked in the kernel; proc(5).
 bool IsBlocked(int32_t thread) {
-  const std::string line = OfThread(thread, "stat");
-  // After the name, in which there may be anything.
-  const size_t state = line.rfind(") ");
-  return state != std::string::npos && state + 2 < line.size() &&
-         (line[state + 2] == 'S' || line[state + 2] == 'D');
+  const char state = ThreadStatus::Of(thread).state;
+  return state == 'S' || state == 'D';
 }
 
-std::string WhereBlocked(int32_t thread) {
-  const std::string line = OfThread(thread, "syscall");
-  const std::string number = line.substr(0, line.find(' '));
-  if (number == std::to_string(SYS_futex)) {
-    return "is blocked in futex(2): it waits for a lock that is not weft's, "
-           "such as a std::mutex that was held across a wait";
+std::string Describe(std::optional<int64_t> system_call) {
+  if (!system_call.has_value()) return "is blocked in the kernel";
+  return absl::StrCat(
+      "is blocked in ", SystemCallName(*system_call),
+      system_call == SYS_futex
+          ? ": it waits for a lock that is not weft's, such as a std::mutex "
+            "that was held across a wait"
+          : "");
+}
+
+// Whether the kernel begins the call again after a handler with SA_RESTART, so
+// that the task notices nothing of a signal; signal(7).
+bool OutlivesSignals(std::optional<int64_t> system_call) {
+  switch (system_call.value_or(-1)) {
+    case SYS_futex:
+    case SYS_read:
+    case SYS_readv:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_openat:
+    case SYS_flock:
+    case SYS_wait4:
+    case SYS_waitid:
+      return true;
+    default:
+      return false;
   }
-  if (number.empty() ||
-      number.find_first_not_of("0123456789") != std::string::npos) {
-    return "is blocked in the kernel";
-  }
-  return absl::StrCat("is blocked in system call ", number);
 }
 
 }  // namespace
@@ -100,17 +104,19 @@ bool Watchdog::Report(Worker& worker, const Seen& seen, Duration span) {
   });
   // Whatever it was, it is over.
   if (!task.has_value() || worker.progress() != seen.progress) return false;
+  const std::optional<int64_t> system_call = SystemCallOf(worker.thread_id());
   Backtrace backtrace;
   const bool has_backtrace =
-      DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
+      computes || OutlivesSignals(system_call)
+          ? DumpSignal::BorrowBacktraceOf(worker.thread_id(), backtrace)
+          : DumpSignal::TakeBacktraceOf(worker.thread_id(), backtrace);
   std::string text = absl::StrCat(
       "weft: worker ", worker.index(), " has not switched for ",
       absl::FormatDuration(absl::FromChrono(
           std::chrono::duration_cast<std::chrono::milliseconds>(span))),
       ": task ", task->id, " '", task->name, "'",
       task->place.empty() ? "" : absl::StrCat(" (", task->place, ")"), " ",
-      computes ? "computes; let it Yield now and then"
-               : WhereBlocked(worker.thread_id()),
+      computes ? "computes; let it Yield now and then" : Describe(system_call),
       "\n");
   Symbolizer symbolizer;
   for (size_t i = 0; i < backtrace.size; ++i) {

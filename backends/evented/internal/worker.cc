@@ -452,11 +452,36 @@ int64_t Worker::Perform(const Operation& operation) {
     } else if (result == -ECANCELED || result == -EINTR) {
       // EINTR is what an operation reports that was cancelled while a kernel
       // thread was at it. Without a request to cancel, it is tried again.
-      if (task.Interrupted() == Interruption::kNone && result == -ECANCELED) {
-        return result;
+      const bool interrupted = task.Interrupted() != Interruption::kNone;
+      if (!interrupted && result == -ECANCELED) return result;
+      if (interrupted && std::holds_alternative<op::Accept>(operation)) {
+        const int64_t accepted = AcceptAfterCancel(operation);
+        if (accepted >= 0) return accepted;
       }
     } else {
       return result;
+    }
+  }
+}
+
+int64_t Worker::AcceptAfterCancel(const Operation& operation) {
+  for (;;) {
+    pollfd listener = {
+        .fd = DescriptorOf(operation), .events = POLLIN, .revents = 0};
+    // What comes after this wakes another accept: ours is off the list.
+    if (poll(&listener, 1, 0) != 1 || (listener.revents & POLLIN) == 0) {
+      return -ECANCELED;
+    }
+    OperationPark park(running(), kNever, *driver_, operation);
+    driver_->Submit(park);
+    if (!park.completed()) {
+      // It takes what is there or, if another task was faster, nothing.
+      park.Stop();
+      ParkFiber(park, {.what = Name(operation),
+                       .descriptor = DescriptorOf(operation)});
+    }
+    if (park.result() != -ECANCELED && park.result() != -EINTR) {
+      return park.result();
     }
   }
 }

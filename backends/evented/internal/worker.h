@@ -125,6 +125,11 @@ class Worker {
   // When the wait for work has to end: the next timer or trim_at_.
   MonotonicTime EndOfWait();
 
+  // After an accept was cancelled. For a connection the kernel wakes one of
+  // the accepts that wait; if that was this one, no other knows of it. So takes
+  // what there is; else -ECANCELED, or as accept(2).
+  int64_t AcceptAfterCancel(const Operation& operation);
+
   // Waits in `park`, which somebody will end.
   // `what` has everything but the times.
   void ParkFiber(Park& park, WaitDescription what);

@@ -3,12 +3,12 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <fstream>
+#include <cstdint>
 #include <optional>
-#include <string>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "weft/runtime/internal/thread_status.h"
 #include "weft/runtime/internal/write_error.h"
 
 namespace weft::sim {
@@ -19,26 +19,18 @@ namespace {
 constexpr int kLooks = 10;
 
 // How often the thread has stopped to run, if it sleeps now.
-std::optional<std::string> SwitchesOfSleeper(pid_t thread) {
-  // proc(5): "State:", "voluntary_ctxt_switches:" ...
-  std::ifstream status(absl::StrCat("/proc/self/task/", thread, "/status"));
-  std::string switches;
-  bool sleeps = false;
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("State:")) {
-      sleeps = line.find("S (") != std::string::npos;
-    }
-    if (line.find("ctxt_switches:") != std::string::npos) switches += line;
-  }
-  if (!sleeps || switches.empty()) return std::nullopt;
-  return switches;
+std::optional<uint64_t> SwitchesOfSleeper(pid_t thread) {
+  const internal::ThreadStatus status = internal::ThreadStatus::Of(thread);
+  return status.state == 'S' ? status.switches : std::nullopt;
 }
 
 }  // namespace
 
 BlockedWatch::BlockedWatch(Duration limit)
     : limit_(limit), thread_(pthread_self()), thread_id_(gettid()) {
-  if (limit_ > Duration(0)) watcher_ = std::thread([this] { Watch(); });
+  if (limit_ > Duration(0)) {
+    watcher_ = internal::StartWithoutSignals([this] { Watch(); });
+  }
 }
 
 BlockedWatch::~BlockedWatch() {
@@ -56,16 +48,12 @@ bool BlockedWatch::WaitForNextLook() {
 }
 
 void BlockedWatch::Watch() {
-  // Signals that were sent to the process are for its other threads.
-  sigset_t all;
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  std::optional<std::string> seen;
+  std::optional<uint64_t> seen;
   int looks = 0;
   while (WaitForNextLook()) {
-    std::optional<std::string> now = SwitchesOfSleeper(thread_id_);
+    const std::optional<uint64_t> now = SwitchesOfSleeper(thread_id_);
     looks = now.has_value() && now == seen ? looks + 1 : 0;
-    seen = std::move(now);
+    seen = now;
     if (looks < kLooks) continue;
     internal::WriteError(absl::StrCat(
         "weft: sim: a task has blocked the thread for ",

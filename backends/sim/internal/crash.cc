@@ -22,7 +22,8 @@ void CrashReporter::OnCrash(const char* name) const {
   out.PutNumber(scheduler_.steps());
   out.Put("; to run this schedule again:\nWEFT_REPLAY=");
   // As Token::ToString, which allocates.
-  out.Put("1:");
+  out.Put(Token::kVersion);
+  out.Put(":");
   out.Put(strategy_);
   out.Put(":");
   out.PutNumber(scheduler_.seed(), 16);
@@ -30,6 +31,10 @@ void CrashReporter::OnCrash(const char* name) const {
   out.PutNumber(scheduler_.limits().unfair_steps);
   out.Put(":");
   out.PutNumber(scheduler_.limits().max_steps);
+  out.Put(":");
+  for (const SwitchFaultLetter& fault : kSwitchFaultLetters) {
+    if (scheduler_.switch_faults().*fault.member) out.Put(fault.letter);
+  }
   out.Put(":");
   out.Put(Token::kCrash);
   out.Put(":");

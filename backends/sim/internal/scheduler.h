@@ -168,6 +168,7 @@ class Scheduler final : public internal::Explorer {
   const Ownership& ownership() const { return ownership_; }
   // The last one of `object`; null if there was none, or nobody traces.
   const Notice* NoticeOf(const void* object) const;
+  const SwitchFaultOptions& switch_faults() const { return switch_faults_; }
   // Empty without faults.
   std::string_view fault_token() const {
     return faults_ == nullptr ? std::string_view() : faults_->token();

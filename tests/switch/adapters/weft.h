@@ -3,8 +3,9 @@
 #define WEFT_TESTS_SWITCH_ADAPTERS_WEFT_H_
 
 #include <cstddef>
-#include <map>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 #include "weft/runtime/fiber/context.h"
 #include "weft/runtime/fiber/stack_pool.h"
@@ -62,14 +63,22 @@ struct WeftSwitch {
 
   static void Idle() {
     const std::lock_guard lock(GetPools().mutex);
-    for (auto& [size, pool] : GetPools().pools) pool.Trim();
+    for (const auto& pool : GetPools().pools) pool->pool.Trim();
   }
 
  private:
-  // One for each size of stacks.
+  struct PoolOfSize {
+    // What the pool takes for the guard and for the owner, in pages.
+    static constexpr size_t kTaken = size_t{20} << 10;
+
+    explicit PoolOfSize(size_t size) : stack_size(size), pool(size + kTaken) {}
+
+    const size_t stack_size;
+    internal::StackPool pool;
+  };
   struct Pools {
     std::mutex mutex;
-    std::map<size_t, internal::StackPool> pools;
+    std::vector<std::unique_ptr<PoolOfSize>> pools;
   };
 
   static Pools& GetPools() {
@@ -78,11 +87,11 @@ struct WeftSwitch {
   }
   static internal::StackPool& PoolOf(size_t stack_size) {
     const std::lock_guard lock(GetPools().mutex);
-    // What the pool takes for the guard and for the owner, in pages.
-    constexpr size_t kTaken = size_t{20} << 10;
-    return GetPools()
-        .pools.try_emplace(stack_size, stack_size + kTaken)
-        .first->second;
+    auto& pools = GetPools().pools;
+    for (const auto& known : pools) {
+      if (known->stack_size == stack_size) return known->pool;
+    }
+    return pools.emplace_back(std::make_unique<PoolOfSize>(stack_size))->pool;
   }
 };
 
