@@ -58,7 +58,7 @@ namespace weft::switches {
 struct Keeps {
   bool error = false;             // errno
   bool exceptions = false;        // caught and uncaught exceptions
-  bool floating_control = false;  // MXCSR and the x87 control word
+  bool floating_control = false;  // MXCSR, x87; FPCR
   bool sanitizers = false;        // ASan and TSan are told of switches
 };
 
