@@ -26,8 +26,6 @@ SOURCE_SUITES = {"arrows", "style", "compile_fail", "codegen"}
 USER_SUITES = {"readme", "installed"}
 # Long searches on one thread.
 SIM_SUITES = {"bugs"}
-VALGRIND = ("valgrind --quiet --error-exitcode=99 --leak-check=full "
-            "--errors-for-leak-kinds=definite --fair-sched=yes")
 # Lines for backtraces, which is half of what -g writes.
 SHORT_DEBUG = "-Dcpp_args=-g1"
 SANITIZE = ["-Db_lundef=false", "-Doptimization=1"]
@@ -87,8 +85,9 @@ CONFIGS = {
         "g++",
         ["-Dwerror=true"],
         skip=SOURCE_SUITES | USER_SUITES,
-        test=["--wrapper", VALGRIND],
+        test=["--wrapper", os.path.join(ROOT, "tools", "on_valgrind")],
         patience=20,
+        environment={"WEFT_TEST_TIME_LIMIT": "600"},
     ),
 }
 ALL = ["gcc", "clang", "asan", "tsan"]

@@ -100,7 +100,7 @@ void MakeRoom(std::vector<std::byte*>& stacks, size_t count) {
 void PoisonStack(std::byte* bottom, std::byte* top) {
   constexpr int kPoison = 0xDB;
   constexpr size_t kOutermostFrames = 2048;
-  if (AsanPoison(bottom, static_cast<size_t>(top - bottom))) return;
+  if (ForbidStack(bottom, static_cast<size_t>(top - bottom))) return;
   std::memset(top - kOutermostFrames, kPoison, kOutermostFrames);
 }
 

@@ -107,6 +107,7 @@ bool StoppedBacktrace::Take([[maybe_unused]] Context& self,
   std::byte* const twin_end =
       memory_ + size_ - kPage + reinterpret_cast<uintptr_t>(end) % kPage;
   std::byte* const twin_begin = twin_end - used;
+  BeginStack(memory_, size_);
   // To sanitizers a flow of its own, that ends with the walk: nothing of the
   // stopped one's is touched.
   Context twin(memory_, static_cast<size_t>(twin_end - memory_), nullptr,

@@ -7,6 +7,7 @@ examples/relay; the rest goes to unittest.
 import functools
 import json
 import os
+import shlex
 import struct
 import subprocess
 import sys
@@ -18,6 +19,8 @@ import urllib.request
 import zlib
 
 RELAY, SOURCE = sys.argv[1:3]
+# What the programs run on, such as Valgrind.
+WRAPPER = shlex.split(os.environ.get("WEFT_TEST_WRAPPER", ""))
 BACKENDS = ("threaded", "evented")
 PATIENCE = 60  # seconds in which everything ends
 UPSTREAMS = 50
@@ -71,8 +74,9 @@ class RelayTest(unittest.TestCase):
 
     def start(self, *command, **options):
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, **options)
+            [*WRAPPER, *command], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            **options)
         self.addCleanup(self.stop, process)
         return process
 

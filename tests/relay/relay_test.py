@@ -10,9 +10,11 @@ import resource
 import signal
 import socket
 import time
+import unittest
 
 from harness import (BACKENDS, FAULTY, HEALTHY, RELAY, SOURCE,
-                     UPSTREAMS, RelayTest, get, main, on_each_backend)
+                     UPSTREAMS, WRAPPER, RelayTest, get, main,
+                     on_each_backend)
 
 
 class Play(RelayTest):
@@ -251,6 +253,7 @@ class Exits(RelayTest):
                                           "--log=/nowhere/relay.log"),
                 "/nowhere/relay.log", "no such file or directory")
 
+    @unittest.skipIf(WRAPPER, "it takes descriptors, too")
     def test_too_few_descriptors(self):
         self.check_exit(
             RELAY, self.relay_options("--upstreams=2800"), "descriptors",

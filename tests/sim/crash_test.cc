@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <functional>
 #include <mutex>
+#include <ostream>
 #include <string>
 #include <thread>
 
@@ -99,6 +100,7 @@ struct Crash {
   int signal;
   void (*run)();
 };
+void PrintTo(const Crash& crash, std::ostream* out) { *out << crash.name; }
 
 class CrashTest : public testing::TestWithParam<Crash> {};
 INSTANTIATE_TEST_SUITE_P(

@@ -69,18 +69,6 @@ inline void AsanUnpoison([[maybe_unused]] const void* begin,
 #endif
 }
 
-// Makes each use of a range an error until it is unpoisoned; false where there
-// is no AddressSanitizer.
-inline bool AsanPoison([[maybe_unused]] const void* begin,
-                       [[maybe_unused]] size_t size) {
-#if defined(WEFT_ASAN)
-  __asan_poison_memory_region(begin, size);
-  return true;
-#else
-  return false;
-#endif
-}
-
 inline void* TsanCreateFiber() {
 #if defined(WEFT_TSAN)
   return __tsan_create_fiber(0);
@@ -118,6 +106,20 @@ inline void BeginStack([[maybe_unused]] void* begin,
   AsanUnpoison(begin, size);
 #if defined(WEFT_VALGRIND)
   VALGRIND_MAKE_MEM_UNDEFINED(begin, size);
+#endif
+}
+
+// Makes each use of a stack an error until BeginStack; false if nobody is there
+// to see it.
+inline bool ForbidStack([[maybe_unused]] void* begin,
+                        [[maybe_unused]] size_t size) {
+#if defined(WEFT_ASAN)
+  __asan_poison_memory_region(begin, size);
+  return true;
+#elif defined(WEFT_VALGRIND)
+  return VALGRIND_MAKE_MEM_NOACCESS(begin, size) != 0;
+#else
+  return false;
 #endif
 }
 
