@@ -51,6 +51,10 @@
 #define WEFT_SWITCH_TSAN 1
 #endif
 
+#if defined(WEFT_SWITCH_MSAN)
+#include <sanitizer/msan_interface.h>
+#endif
+
 namespace weft::switches {
 
 // What a fiber has of its own. The suite tests all of it; a library that does
@@ -101,6 +105,15 @@ template <class T>
 [[gnu::always_inline]] inline T Opaque(T value) {
   asm volatile("" : "+r"(value) : : "memory");
   return value;
+}
+
+// Tells MemorySanitizer of an object that libstdc++ has filled in: there it
+// does not look.
+template <class T>
+void FilledByLibrary([[maybe_unused]] T& object) {
+#if defined(WEFT_SWITCH_MSAN)
+  __msan_unpoison(&object, sizeof(object));
+#endif
 }
 
 inline constexpr size_t kStackSize = size_t{128} << 10;

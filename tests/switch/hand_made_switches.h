@@ -85,7 +85,8 @@ struct NoDoubles : HandMadeSwitch<NoDoublesJump> {
 };
 template <>
 struct TwinsOf<s06_registers::Class> : Twins<NoClobbers, NoDoubles> {};
-#elif defined(WEFT_SWITCH_ASAN) || defined(WEFT_SWITCH_TSAN)
+#elif defined(WEFT_SWITCH_ASAN) || defined(WEFT_SWITCH_MSAN) || \
+    defined(WEFT_SWITCH_TSAN)
 // Every function calls the sanitizer, so that none has a red zone.
 template <>
 struct TwinsOf<s06_registers::Class> : Twins<NoClobbers> {};

@@ -18,7 +18,6 @@
 #include <deque>
 #include <exception>
 #include <functional>
-#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -248,8 +247,8 @@ class Scheduler {
   Task* Add(size_t home, Body body, size_t stack_size = kStackSize) {
     RefuseForkedChild();
     const std::lock_guard lock(mutex_);
-    Task& task = tasks_.emplace_back(*this, std::move(body),
-                                     home % workers_.size(), stack_size);
+    Task& task = *tasks_.emplace_back(std::make_unique<Task>(
+        *this, std::move(body), home % workers_.size(), stack_size));
     ++alive_;
     workers_[task.home].ready.push_back(&task);
     changed_.notify_all();
@@ -346,7 +345,8 @@ class Scheduler {
   }
   void Forget(Task& task) {
     const std::lock_guard lock(mutex_);
-    tasks_.remove_if([&](const Task& other) { return &other == &task; });
+    std::erase_if(tasks_,
+                  [&](const auto& other) { return other.get() == &task; });
   }
 
   static void Main(void* argument) {
@@ -358,6 +358,7 @@ class Scheduler {
         task.body(task.scheduler);
       } catch (...) {
         task.error = std::current_exception();
+        FilledByLibrary(task.error);
       }
     }
     task.next = Task::kEnds;
@@ -375,7 +376,7 @@ class Scheduler {
   std::atomic<size_t> next_{1};
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::list<Task> tasks_;
+  std::vector<std::unique_ptr<Task>> tasks_;
   size_t alive_ = 0;
 };
 

@@ -63,6 +63,18 @@ class Host:
         return ["setarch", platform.machine(), "-R"] if sanitized else []
 
 
+class Msan(Host):
+    """MemorySanitizer, which sees no library: not what Evented is made of."""
+
+    compilers = {name: command for name, command in Host.compilers.items()
+                 if name.startswith("clang")}
+    flags = {"O1": ["-O1", "-fsanitize=memory"]}
+    prefix = "msan-"
+    runs_evented = False
+    without_asan = dict.fromkeys(
+        compilers, "there is nothing that MemorySanitizer has to be told")
+
+
 class Aarch64(Host):
     """AArch64, cross-compiled, and run by qemu-user."""
 

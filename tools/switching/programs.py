@@ -45,16 +45,21 @@ class Suite:
         self.folder = root / "tests/switch"
         self.classes = sorted(
             path.stem for path in (self.folder / "classes").glob("s*.h"))
-        # Those of this machine, and those for another one.
+        # Those that run by default, and those that an option stands for.
         self.builds = builds.builds_of(builds.Host(root))
-        self.aarch64_builds = builds.builds_of(builds.Aarch64(root))
+        self.more_builds = {
+            "aarch64": builds.builds_of(builds.Aarch64(root)),
+            "msan": builds.builds_of(builds.Msan(root))}
+        self.all_builds = dict(self.builds)
+        for more in self.more_builds.values():
+            self.all_builds.update(more)
         self.build_dir = None
         self.sources = {}
         self.built = {}  # (library, build): (objects, what failed)
 
     def set_up(self, build_dir, names):
         """Makes the folder and looks for what these builds need."""
-        for target in {self.build(name).target for name in names}:
+        for target in {self.all_builds[name].target for name in names}:
             target.check()
         self.build_dir = build_dir
         include = build_dir / "include/weft"
@@ -74,9 +79,6 @@ class Suite:
                  for path in sorted((self.root / folder).glob("*.cc"))]
         return [source for source in found if source not in NOT_RUNTIME]
 
-    def build(self, name):
-        return self.builds.get(name) or self.aarch64_builds[name]
-
     def needs_runtime(self, name):
         header = (self.folder / "classes" / f"{name}.h").read_text()
         return "weft/tests/switch/scheduler.h" in header
@@ -84,12 +86,12 @@ class Suite:
     def runs_evented(self, name, adapter, build):
         """Whether a class that needs a runtime has weft's own."""
         return (adapter == "weft" and self.needs_runtime(name)
-                and self.build(build).target.runs_evented)
+                and self.all_builds[build].target.runs_evented)
 
     def compile(self, build, extra, output):
         """Runs the compiler; returns what it says if it fails."""
         cache = ["ccache"] if shutil.which("ccache") and "-c" in extra else []
-        command = [*cache, *self.build(build).command, "-std=c++20", "-g1",
+        command = [*cache, *self.all_builds[build].command, "-std=c++20", "-g1",
                    f"-I{self.build_dir / 'include'}", *extra, "-o", str(output)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
@@ -106,9 +108,9 @@ class Suite:
         """weft at the flags of a build. What fails is seen when it is used."""
         (self.build_dir / build).mkdir(parents=True, exist_ok=True)
         wanted = [("runtime", "runtime", [])]
-        if self.build(build).no_asan is None:
+        if self.all_builds[build].no_asan is None:
             wanted.append(("sanitized", "runtime", ["-fsanitize=address"]))
-        if self.build(build).target.runs_evented:
+        if self.all_builds[build].target.runs_evented:
             wanted.append(("backend", "backend", []))
         for name, sources, extra in wanted:
             units = [self.build_dir / f"{sources}.cc"]
@@ -127,7 +129,7 @@ class Suite:
         """Returns (program, None), or (None, why there is none)."""
         header, switch, libraries = ADAPTERS[adapter]
         sanitized = name == SANITIZED
-        no_asan = self.build(build).no_asan
+        no_asan = self.all_builds[build].no_asan
         if sanitized and no_asan is not None:
             return None, no_asan
         extra = [f"-DWEFT_SWITCH_CLASS={name}", f"-DWEFT_SWITCH={switch}"]
@@ -150,14 +152,14 @@ class Suite:
         path = f"weft/tests/switch/adapters/{header}"
         extra.append(f'-DWEFT_SWITCH_ADAPTER="{path}"')
         extra += [str(self.folder / "alone.cc"), *libraries,
-                  *self.build(build).target.libraries()]
+                  *self.all_builds[build].target.libraries()]
         program = self.build_dir / build / f"{name}-{adapter}"
         failure = self.compile(build, extra, program)
         return (None, failure) if failure else (program, None)
 
     def run(self, program, build, results, *arguments):
         """Returns (result, output)."""
-        target = self.build(build).target
+        target = self.all_builds[build].target
         runner = target.runner(program.name.startswith(SANITIZED))
         environment = {**os.environ,
                        "ASAN_OPTIONS": ":".join(target.asan_options)}
@@ -180,7 +182,7 @@ class Suite:
     def run_cell(self, name, build):
         cell = {"class": name, "build": build,
                 "runtime": self.runtime_of(name, "weft", build)}
-        no_asan = self.build(build).no_asan
+        no_asan = self.all_builds[build].no_asan
         if name == SANITIZED and no_asan is not None:
             return {**cell, "weft": "cannot", "wrong_twin": "cannot",
                     "output": no_asan + "\n"}

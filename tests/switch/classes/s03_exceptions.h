@@ -9,10 +9,6 @@
 
 #include "weft/tests/switch/adapter.h"
 
-#if defined(WEFT_SWITCH_MSAN)
-#include <sanitizer/msan_interface.h>
-#endif
-
 namespace weft::switches::s03_exceptions {
 
 struct Class {
@@ -32,10 +28,7 @@ struct Class {
 
   static std::exception_ptr CurrentException() {
     std::exception_ptr current = std::current_exception();
-#if defined(WEFT_SWITCH_MSAN)
-    // Written by libstdc++, into which MSan does not see.
-    __msan_unpoison(&current, sizeof(current));
-#endif
+    FilledByLibrary(current);
     return current;
   }
   static void ExpectClean() {

@@ -39,6 +39,7 @@ struct Class {
         WaitingBuffer<Runtime> buffer(inner);
         std::ostream out(&buffer);
         out << 12;
+        FilledByLibrary(out);
         Expect(out.good(), "unwinding broke a stream");
       });
     }});
