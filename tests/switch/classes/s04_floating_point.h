@@ -29,6 +29,10 @@ struct Class {
         Expect(std::fegetround() == mode, "a fiber lost its rounding mode");
       };
     };
+    WriteControlWords(kUnusualWords[0]);
+    if (ReadControlWords() != kUnusualWords[0]) {
+      Cannot("this processor does not take the control words: an emulator?");
+    }
     WriteControlWords(kUsualWords);
     Flow<Switch> first(keep(kUnusualWords[0], FE_UPWARD));
     Flow<Switch> second(keep(kUnusualWords[1], FE_DOWNWARD));
