@@ -63,6 +63,8 @@ size_t RoundUpToPage(size_t size) {
 // where the kernel has no process_madvise(2) of that kind; then any part may
 // have been done.
 bool AdviseAll(std::span<std::byte* const> addresses, size_t size, int advice) {
+  // Which does not know the call, and says so on standard error.
+  if (RunsOnValgrind()) return false;
   std::array<iovec, kMostStacksPerSlab> ranges;
   WEFT_CHECK(addresses.size() <= ranges.size());
   for (size_t i = 0; i < addresses.size(); ++i) {

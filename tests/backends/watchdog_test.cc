@@ -70,6 +70,13 @@ class StandardError {
   bool Has(const std::string& pattern) {
     return std::regex_search(Text(), std::regex(pattern));
   }
+  // Whether there is a report of the watchdog, with its end. For tasks, whose
+  // stacks are too small for regular expressions under ASan.
+  bool HasReport() {
+    const std::string& text = Text();
+    return text.ends_with('\n') && (text.find("\n    #0 ") != text.npos ||
+                                    text.find("\n    where: ") != text.npos);
+  }
   // Blocks the thread until it has.
   void Await(const std::string& pattern) {
     while (!Has(pattern)) {
@@ -141,7 +148,7 @@ TEST_F(WatchdogTest, TaskThatComputesIsReportedOnce) {
   const auto io = Make<Evented>({.workers = 1, .watchdog = 20ms});
   testing::RunOnInstance(*io, [&error](Evented& own) {
     Async(own, {.name = "busy"}, [&error] {
-      while (!error.Has(Where())) {
+      while (!error.HasReport()) {
       }
       // Long enough for a second report, if there were one.
       const auto end = std::chrono::steady_clock::now() + 100ms;
@@ -285,9 +292,10 @@ TEST_F(WatchdogTest, HandlerOfTheProgramIsLeftAlone) {
   StandardError error;
   const auto io = Make<Evented>({.workers = 1, .watchdog = 20ms});
   testing::RunOnInstance(*io, [&error](Evented&) {
-    while (!error.Has(kHint)) {
+    while (!error.HasReport()) {
     }
   });
+  EXPECT_TRUE(error.Has(kHint)) << error.Text();
   EXPECT_EQ(urgent, 0);
   raise(SIGURG);
   EXPECT_EQ(urgent, 1);
@@ -301,9 +309,10 @@ TEST_F(WatchdogTest, TaskInASystemCallNoticesNothing) {
   testing::RunOnInstance(*io, [&error](Evented&) {
     const timespec span = {.tv_sec = 0, .tv_nsec = 10'000'000};
     while (error.Text().empty()) EXPECT_EQ(nanosleep(&span, nullptr), 0);
-    while (!error.Has(kHint)) {
+    while (!error.HasReport()) {
     }
   });
+  EXPECT_TRUE(error.Has(kHint)) << error.Text();
   EXPECT_TRUE(
       error.Has("is blocked in .*nanosleep\\(2\\); what takes an io "
                 "would let others run\n"))

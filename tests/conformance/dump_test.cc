@@ -192,14 +192,16 @@ TYPED_TEST(DumpTest, NameCannotBreakALine) {
   });
 }
 
+// Each spawns the next; the last sets `begun` and waits for `end`.
 template <class B>
-void SpawnInARow(B& io, Event<B>& last, int count) {
+void SpawnInARow(B& io, Event<B>& begun, Event<B>& end, int count) {
   Future<void, B> next =
       Async(io, {.name = absl::StrCat("row ", count)}, [&, count](B& own) {
         if (count > 0) {
-          SpawnInARow(own, last, count - 1);
+          SpawnInARow(own, begun, end, count - 1);
         } else {
-          (void)last.Wait(own);
+          begun.Set(own);
+          (void)end.Wait(own);
         }
       });
   next.Await(io);
@@ -208,14 +210,12 @@ void SpawnInARow(B& io, Event<B>& last, int count) {
 TYPED_TEST(DumpTest, LongRowOfTasksIsNotIndentedForEver) {
   using B = typename TypeParam::Io;
   testing::RunOn<TypeParam>([](B& io) {
-    Event<B> event;
+    Event<B> begun;
+    Event<B> end;
     Future<void, B> row =
-        Async(io, [&](B& own) { SpawnInARow(own, event, 99); });
-    std::string text;
-    do {
-      io.Yield();
-      text = DumpTasks(io);
-    } while (text.find("'row 0'") == std::string::npos);
+        Async(io, [&](B& own) { SpawnInARow(own, begun, end, 99); });
+    EXPECT_TRUE(begun.Wait(io).ok());
+    const std::string text = DumpTasks(io);
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
       EXPECT_LE(line.find_first_not_of(' '), 2 * 20 + 4u) << line;
@@ -227,7 +227,7 @@ TYPED_TEST(DumpTest, LongRowOfTasksIsNotIndentedForEver) {
         text, std::regex(absl::StrCat("'row 0'.*, spawned by task ",
                                       match.str(1), ": "))))
         << text;
-    event.Set(io);
+    end.Set(io);
     row.Await(io);
   });
 }
