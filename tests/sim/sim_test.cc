@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/internal/atomics.h"
 #include "weft/runtime/scope.h"
@@ -299,6 +300,7 @@ TEST(SimTest, OptionsThatAreImpossibleAreRefused) {
 #if defined(__x86_64__)
 // S9
 TEST(SimTest, ThreadWithShadowStackIsRefused) {
+  if (internal::RunsOnValgrind()) GTEST_SKIP() << "it answers for the kernel";
   const auto refused_with_shadow_stack = [] {
     switches::PretendShadowStack();
     const absl::Status status = Sim::Create().status();

@@ -19,6 +19,7 @@
 #include "weft/backends/sim/gtest.h"
 #include "weft/net/tcp_listener.h"
 #include "weft/net/tcp_stream.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/task_group.h"
 #include "weft/sync/mutex.h"
@@ -131,6 +132,7 @@ TEST(SwitchFaultTest, StackOfATaskThatHasEndedIsPoisoned) {
 #if defined(WEFT_TESTS_ASAN)
   GTEST_SKIP() << "the stack cannot be read at all";
 #endif
+  if (internal::RunsOnValgrind()) GTEST_SKIP() << "nor can it on Valgrind";
   size_t poisoned = 0;
   const auto body = [&](Sim& io) { poisoned = PoisonedOf(io); };
   FindFailure({.schedules = 1}, body);

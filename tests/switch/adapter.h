@@ -54,6 +54,9 @@
 #if defined(WEFT_SWITCH_MSAN)
 #include <sanitizer/msan_interface.h>
 #endif
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
 
 namespace weft::switches {
 
@@ -99,6 +102,14 @@ inline void ExpectAfter(const char* way, bool holds, const char* otherwise) {
 
 // The class cannot be shown in this build.
 [[noreturn]] inline void Cannot(const char* why) { End(kExitCannot, why); }
+
+inline bool RunsOnValgrind() {
+#if defined(RUNNING_ON_VALGRIND)
+  return RUNNING_ON_VALGRIND != 0;
+#else
+  return false;
+#endif
+}
 
 // Keeps the compiler from knowing anything about a value.
 template <class T>

@@ -20,6 +20,7 @@ struct Class {
   static void Check() {
 #if defined(__x86_64__)
     using Runtime = RuntimeOf<Switch>;
+    if (RunsOnValgrind()) Cannot("Valgrind answers for the kernel");
     Expect(Runtime::Refusal().empty(), "the runtime does not start at all");
     Runtime::Run({[](Runtime& runtime) { runtime.Yield(); }});
     PretendShadowStack();
