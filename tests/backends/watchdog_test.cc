@@ -20,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/backends/evented/evented.h"
 #include "weft/backends/threaded/threaded.h"
+#include "weft/runtime/fiber/internal/sanitizer.h"
 #include "weft/runtime/future.h"
 #include "weft/runtime/internal/write_error.h"
 #include "weft/runtime/options.h"
@@ -128,11 +129,15 @@ constexpr char kHint[] =
     R"(    where: 'weft bt \d+' in gdb, or set the option dump_signal\n$)";
 std::string Where() {
 #if defined(WEFT_TEST_TSAN)
-  // TSan holds signals back from code that makes no calls.
-  return absl::StrCat("(", kBacktrace, "|", kHint, ")");
+  constexpr bool kHoldsSignals = true;
 #else
-  return kBacktrace;
+  constexpr bool kHoldsSignals = false;
 #endif
+  // TSan and Valgrind hold signals back from code that makes no calls.
+  if (kHoldsSignals || internal::RunsOnValgrind()) {
+    return absl::StrCat("(", kBacktrace, "|", kHint, ")");
+  }
+  return kBacktrace;
 }
 
 sighandler_t HandlerOf(int signal) {

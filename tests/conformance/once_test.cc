@@ -215,8 +215,10 @@ TYPED_TEST(OnceTest, Stress) {
             return absl::OkStatus();
           };
           absl::Status status = absl::UnknownError("not tried");
-          while (!status.ok()) {
-            Deadline deadline(own, std::chrono::microseconds(random() % 100));
+          for (uint32_t most = 100; !status.ok(); most += 100) {
+            // Longer and longer: the slower the machine, the more is needed.
+            const std::chrono::microseconds span(random() % most);
+            Deadline deadline(own, span);
             try {
               status = once.Run(own, fn);
             } catch (const std::runtime_error&) {
