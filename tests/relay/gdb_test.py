@@ -104,7 +104,10 @@ class Gdb(RelayTest):
         """It goes through the code of the relay to the first frame."""
         text = heading + "\n" + "\n".join(frames)
         self.assertTrue(any("relay" in frame for frame in frames), text)
-        self.assertFalse(any("??" in frame for frame in frames), text)
+        # The C library, where threads begin, may be without its symbols.
+        self.assertFalse(any(
+            frame.startswith("??") and " from /" not in frame
+            for frame in frames), text)
         if backend == "evented":
             self.assertIn("weft::internal::Context::Start", frames[-1], text)
             # gdb knows no more of the name where Clang wrote short lines.
