@@ -21,7 +21,10 @@ For example:
 A discarded [[nodiscard]] result counts as refused. A line "// FLAGS: ..." adds
 flags of the compiler.
 
-usage: compile_fail.py --compiler CXX --pkg-config-path DIR CASE
+usage: compile_fail.py --compiler CXX --pkg-config-path DIR
+           [--precompiled PCH] CASE
+       compile_fail.py --compiler CXX --pkg-config-path DIR
+           --precompile PCH --depfile FILE HEADER
        compile_fail.py --compiler CXX --self-test
 """
 
@@ -36,7 +39,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 sys.dont_write_bytecode = True
 import toolbox  # pylint: disable=wrong-import-position
 
-FLAGS = ["-std=c++20", "-fsyntax-only", "-Werror=unused-result"]
+LANGUAGE = ["-std=c++20"]
+CHECK = ["-fsyntax-only", "-Werror=unused-result"]
 
 
 def problems_with(compile_command, case):
@@ -104,21 +108,40 @@ def self_test(compile_command):
                                    for text, wanted in SELF_TEST)
 
 
+def include_precompiled(compiler, path):
+    if "clang" in compiler:
+        return ["-include-pch", path]
+    # GCC looks for <name>.gch where a header of that name would be.
+    return ["-Winvalid-pch", "-include", os.path.splitext(path)[0]]
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--pkg-config-path")
     parser.add_argument("--self-test", action="store_true")
-    parser.add_argument("case", nargs="?")
+    parser.add_argument("--precompile", metavar="PCH")
+    parser.add_argument("--depfile", metavar="FILE")
+    parser.add_argument("--precompiled", metavar="PCH")
+    parser.add_argument("source", nargs="?")
     options = parser.parse_args()
     if not shutil.which(options.compiler):
         print(f"{options.compiler} is missing")
         return 1
-    command = [options.compiler, *FLAGS]
+    command = [options.compiler, *LANGUAGE]
     if options.self_test:
-        return 1 if self_test(command) else 0
+        return 1 if self_test(command + CHECK) else 0
     command += toolbox.pkg_config(options.pkg_config_path, "--cflags", "weft_flags")
-    problems = problems_with(command, options.case)
+    if options.precompile:
+        status, output = toolbox.execute(
+            [*command, "-x", "c++-header", options.source,
+             "-MD", "-MF", options.depfile, "-MT", options.precompile,
+             "-o", options.precompile])
+        print(output, end="")
+        return status
+    if options.precompiled:
+        command += include_precompiled(options.compiler, options.precompiled)
+    problems = problems_with(command + CHECK, options.source)
     for problem in problems:
         print(problem)
     return 1 if problems else 0
