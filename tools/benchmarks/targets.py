@@ -6,7 +6,7 @@ import statistics
 TARGETS = [
     ("echo_weft evented", "echo_uring", 1.15),
     ("echo_weft threaded", "echo_threads", None),
-    ("FiberSwitch", "BareJump", 3.0),
+    ("FiberSwitch", "BareJump", 2.5),
     ("ContextSwitch", "RegistersOnly", 1.15),
 ]
 
