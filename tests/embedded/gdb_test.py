@@ -7,12 +7,13 @@ usage: gdb_test.py TWO_RUNTIMES_TEST
 import os
 import re
 import shutil
-import subprocess
 import sys
 
-SCRIPT = os.path.join(os.path.dirname(__file__), "../../tools/gdb/weft.py")
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+sys.dont_write_bytecode = True
+import debugger  # pylint: disable=wrong-import-position
+
 CASE = "TwoRuntimesTest.PluginRunsWhileATaskOfTheHostWaits"
-SKIPPED = 77
 # Of what `weft tasks` prints of an Evented: id and state.
 ROW = re.compile(r"^([\d.]+) +\w+ +evented +worker \d+, LWP \d+ +(\S.*)$",
                  re.MULTILINE)
@@ -21,22 +22,16 @@ EXPECTED = [r"1: waits: event ", r"2\.\d+: waits: the end of task group ",
             r"2\.\d+: runs "]
 
 
-def gdb(*arguments):
-    done = subprocess.run(
-        ["gdb", "-q", "-nx", "-batch", "-iex", "set debuginfod enabled 0",
-         *arguments],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-        timeout=100)
-    return done.stdout + done.stderr
+def gdb(*arguments, commands):
+    return "".join(debugger.gdb(*arguments, commands=commands, timeout=100))
 
 
 def look_into(program):
     # The plugin uses a Threaded first and then an Evented.
-    commands = ["set width 0", "set breakpoint pending on",
-                f"source {SCRIPT}", "break weft_plugin_task_runs",
-                "run", "continue", "weft tasks", "weft bt all", "kill"]
-    text = gdb(*(part for one in commands for part in ("-ex", one)),
-               "--args", program, f"--gtest_filter={CASE}")
+    text = gdb("--args", program, f"--gtest_filter={CASE}",
+               commands=["set breakpoint pending on",
+                         "break weft_plugin_task_runs", "run", "continue",
+                         "weft tasks", "weft bt all", "kill"])
     tasks = {row[1]: row[2] for row in ROW.finditer(text)}
     shown = "\n".join(f"{task}: {state}" for task, state in tasks.items())
     for expected in EXPECTED:
@@ -53,7 +48,7 @@ def why_not():
     """Why gdb cannot be used here; None if it can."""
     if not shutil.which("gdb"):
         return "gdb is not installed"
-    text = gdb("-ex", "run", "-ex", "python print(6 * 7)", "/bin/true")
+    text = gdb("/bin/true", commands=["run", "python print(6 * 7)"])
     if "exited normally" not in text or "42" not in text:
         return "gdb cannot run a program, or has no Python: " + text
     return None
@@ -63,5 +58,5 @@ if __name__ == "__main__":
     REASON = why_not()
     if REASON is not None:
         print("skipped:", REASON)
-        sys.exit(SKIPPED)
+        sys.exit(debugger.SKIPPED)
     sys.exit(look_into(sys.argv[1]))

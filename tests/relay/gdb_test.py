@@ -13,8 +13,10 @@ import unittest
 
 from harness import FAULTY, PATIENCE, UPSTREAMS, WRAPPER, RelayTest, main
 
-SCRIPT = os.path.join(os.path.dirname(__file__), "../../tools/gdb/weft.py")
-SKIPPED = 77
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+sys.dont_write_bytecode = True
+import debugger  # pylint: disable=wrong-import-position
+
 # Of what `weft tasks` prints.
 ROW = re.compile(r"^(?P<id>\d+) +(?P<name>.+?)  +(?P<backend>\w+)  +"
                  r"(?P<where>(worker \d+, )?LWP \d+)  +(?P<state>.+?)  +"
@@ -24,14 +26,7 @@ FRAME = re.compile(r"^#(\d+) +(?:0x[0-9a-f]+ in )?(.*)$", re.MULTILINE)
 
 
 def gdb(*arguments, commands):
-    command = ["gdb", "-q", "-nx", "-batch", "-iex", "set debuginfod enabled 0"]
-    for one in ("set width 0", "set print frame-arguments none",
-                f"source {SCRIPT}", *commands):
-        command += ["-ex", one]
-    done = subprocess.run([*command, *arguments], stdin=subprocess.DEVNULL,
-                          capture_output=True, text=True, check=False,
-                          timeout=PATIENCE)
-    return done.stdout, done.stderr
+    return debugger.gdb(*arguments, commands=commands, timeout=PATIENCE)
 
 
 def guarded_bytes(process):
@@ -146,5 +141,5 @@ if __name__ == "__main__":
     REASON = why_not()
     if REASON is not None:
         print("skipped:", REASON)
-        sys.exit(SKIPPED)
+        sys.exit(debugger.SKIPPED)
     main()
