@@ -106,9 +106,8 @@ ThreadStatus ThreadStatus::Of(pid_t thread) {
       result.blocked_signals = blocked;
     }
     // voluntary_ and nonvoluntary_
-    const size_t value = line.find("ctxt_switches:\t");
     uint64_t count = 0;
-    if (value != std::string::npos &&
+    if (line.find("ctxt_switches:\t") != std::string::npos &&
         absl::SimpleAtoi(line.substr(line.find('\t') + 1), &count)) {
       result.switches = result.switches.value_or(0) + count;
     }
