@@ -237,7 +237,7 @@ TEST_F(WatchdogTest, S17TaskBlockedByAForeignLockIsReported) {
 // debugger.
 TEST_F(WatchdogTest, TimeInWhichTheProcessWasStoppedDoesNotCount) {
 #if defined(WEFT_TEST_TSAN)
-  GTEST_SKIP() << "TSan allows no new threads in a child process";
+  GTEST_SKIP() << "TSan does not support threads begun in a child";
 #endif
   constexpr auto kLimit = 400ms;
   for (;;) {
@@ -380,7 +380,7 @@ TYPED_TEST(DumpSignalTest, SeveralInstancesShareTheHandler) {
 // In a process of its own, in which no thread of the tests takes the signal.
 TYPED_TEST(DumpSignalTest, SignalThatTheProgramBlocksIsTaken) {
 #if defined(WEFT_TEST_TSAN)
-  GTEST_SKIP() << "TSan allows no new threads in a child process";
+  GTEST_SKIP() << "TSan does not support threads begun in a child";
 #endif
   const pid_t child = fork();
   if (child == 0) {
